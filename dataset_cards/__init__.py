@@ -1,0 +1,1 @@
+"""Card templates, rendered from a release."""

@@ -1,0 +1,457 @@
+"""From a pool of rows to a release: what all kinds of dataset share.
+
+A kind is a module of ``builders/`` that declares a :class:`MagpieBuilder`: its columns, the configs
+that always exist, its card. The builder is used in two ways: as any ``datasets`` builder
+(:func:`load_builder`), and by :func:`build`, which writes the release folder in one pass over the
+pool, holding one row group of each config in memory.
+
+``datasets`` swaps ``open``, ``os.path`` and ``pathlib.Path`` in a builder's module for versions
+that read remote files; so paths are used here through their methods alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import datasets
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import magpie_hub
+from magpie_hub import card, filters, schema
+from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
+from magpie_hub.filters import Filter, nearest
+from magpie_hub.release import (
+    MANIFEST,
+    ClauseCount,
+    ColumnEntry,
+    ConfigEntry,
+    FileEntry,
+    Manifest,
+    Producer,
+    Provenance,
+    Release,
+    SplitEntry,
+    file_entry,
+)
+from magpie_hub.validation import Validator
+
+SPLIT = "train"
+_HOME = "magpie_hub.builders"
+GROUP_BYTES = 64 << 20
+"""A row group holds at most this, uncompressed: the Hub's viewer wants less than 100 MB."""
+FILE_BYTES = 512 << 20
+"""A Parquet file is closed once it holds this much, uncompressed."""
+REPORT_EVERY = 100_000
+
+
+class ConfigSpec(Protocol):
+    """A config as a recipe declares it."""
+
+    @property
+    def where(self) -> str | None: ...
+    @property
+    def description(self) -> str | None: ...
+
+
+class Pool(Protocol):
+    """Answered rows and how they came to be; a run is one."""
+
+    def columns(self) -> tuple[str, ...]: ...
+    def shards(self) -> Iterator[pa.Table]: ...
+    def provenance(self) -> Provenance: ...
+    def producers(self) -> dict[str, Producer]: ...
+    def recipe_text(self) -> str: ...
+    def config_specs(self) -> Mapping[str, ConfigSpec]: ...
+
+
+@dataclass(eq=False)
+class MagpieConfig(datasets.BuilderConfig):  # type: ignore[misc]
+    """A named cut of the pool: the rows for which ``where`` holds, or all."""
+
+    where: str | None = None
+    default: bool = False
+
+
+class MagpieBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
+    """The base of every kind. A subclass declares; what it does not declare works."""
+
+    BUILDER_CONFIG_CLASS = MagpieConfig
+
+    required: ClassVar[tuple[str, ...]]
+    optional: ClassVar[tuple[str, ...]] = ()
+    always: ClassVar[tuple[MagpieConfig, ...]]
+    template: ClassVar[str]
+
+    def __init__(self, pool: Pool, config_name: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+        configs = {config.name: config for config in self.configs(pool)}
+        if config_name is not None and config_name not in configs:
+            raise RecipeError(
+                f"there is no config {config_name!r}; {nearest(config_name, configs)}"
+            )
+        config = configs[config_name or next(iter(configs))]
+        self.pool = pool
+        self.filter = self.cut(config, pool)
+        # Both enter the path of the cache: the config's settings, given as keywords, and the hash,
+        # which stands for the pool's rows and the code.
+        provenance = pool.provenance()
+        kwargs.setdefault("dataset_name", provenance.name)
+        kwargs.setdefault("hash", self._fingerprint(pool, provenance))
+        settings = {"where": config.where, "description": config.description}
+        super().__init__(config_name=config.name, default=config.default, **settings, **kwargs)
+
+    @classmethod
+    def columns(cls, pool: Pool) -> tuple[str, ...]:
+        """The columns that this kind publishes of the pool's, in schema order."""
+        there = pool.columns()
+        if missing := [name for name in cls.required if name not in there]:
+            raise InvalidData(
+                f"the rows lack the column `{missing[0]}`; run the step that makes it."
+            )
+        return schema.in_order(name for name in there if name in cls.required + cls.optional)
+
+    @classmethod
+    def configs(cls, pool: Pool) -> tuple[MagpieConfig, ...]:
+        """The recipe's configs in its order, the first one the default; then those of the kind."""
+        found: dict[str, MagpieConfig] = {}
+        for name, spec in pool.config_specs().items():
+            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+                raise RecipeError(f"the config name {name!r} may hold only letters, digits, . _ -")
+            found[name] = MagpieConfig(name, description=spec.description, where=spec.where)
+        for own in cls.always:
+            config = found.setdefault(own.name, own)
+            if config.where != own.where:
+                raise RecipeError(
+                    f"the config {own.name!r} is {own.description}; it has no filter."
+                )
+        return tuple(
+            MagpieConfig(c.name, description=c.description, where=c.where, default=i == 0)
+            for i, c in enumerate(found.values())
+        )
+
+    @classmethod
+    def cut(cls, config: MagpieConfig, pool: Pool) -> Filter | None:
+        """The config's filter, checked; ``None`` keeps all rows."""
+        return None if config.where is None else Filter.parse(config.where, cls.columns(pool))
+
+    @classmethod
+    def rows(cls, table: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+        """The kind's rows from one table of the pool; the pool's own where not overridden."""
+        return table.select(columns)
+
+    def _info(self) -> datasets.DatasetInfo:
+        arrow = schema.arrow_schema(self.columns(self.pool))
+        features = datasets.Features.from_arrow_schema(arrow)
+        return datasets.DatasetInfo(description=self.config.description or "", features=features)
+
+    def _split_generators(self, dl_manager: object) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator(name=SPLIT)]
+
+    def _generate_tables(self) -> Iterator[tuple[datasets.builder.Key, pa.Table]]:
+        columns = self.columns(self.pool)
+        for index, shard in enumerate(self.pool.shards()):
+            table, _ = _cut(self.rows(shard, columns), self.filter)
+            yield datasets.builder.Key(index, 0), table
+
+    @classmethod
+    def _fingerprint(cls, pool: Pool, provenance: Provenance) -> str:
+        """Changes with the rows (a run that went on has more of them, or fewer gaps) and with the
+        code that turns them into a dataset, so that no cache serves what would not be made now."""
+        digest = hashlib.sha256(repr(sorted(provenance.fingerprints.items())).encode())
+        for table in pool.shards():
+            gaps = [(name, table.column(name).null_count) for name in table.column_names]
+            digest.update(repr((table.num_rows, gaps)).encode())
+        sources = [sys.modules[c.__module__] for c in cls.__mro__ if issubclass(c, MagpieBuilder)]
+        for module in (*sources, filters, schema):
+            digest.update(inspect.getsource(module).encode())
+        return digest.hexdigest()[:32]
+
+
+def builder_class(kind: str) -> type[MagpieBuilder]:
+    """The builder that the module of that name declares."""
+    if kind not in kinds():
+        raise RecipeError(f"there is no builder {kind!r}; {nearest(kind, kinds())}")
+    module = importlib.import_module(f"{_HOME}.{kind}")
+    for _, found in inspect.getmembers(module, inspect.isclass):
+        if issubclass(found, MagpieBuilder) and found.__module__ == module.__name__:
+            return found
+    raise RecipeError(f"the module of the builder {kind!r} declares no MagpieBuilder.")
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of dataset that can be built."""
+    folder = importlib.import_module(_HOME).__path__
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(folder)))
+
+
+def load_builder(
+    kind: str,
+    pool: Pool,
+    config_name: str | None = None,
+    **kwargs: Any,  # noqa: ANN401
+) -> MagpieBuilder:
+    """A ``datasets`` builder over the pool; ``kwargs`` (``cache_dir``, …) are its own.
+
+    Use it with one process: polars and ``num_proc`` hang together."""
+    return builder_class(kind)(pool, config_name, **kwargs)
+
+
+def build(
+    pool: Pool, version: str, out: Path, *, kind: str, report: Callable[[str], None]
+) -> Release:
+    """Write the release ``out``: complete, or not there at all.
+
+    ``UsageError`` on a bad version or a folder that exists, ``RecipeError`` on a bad filter,
+    ``InvalidData`` on bad rows or an empty config, ``StorageError`` where the disk refuses."""
+    if not re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version):
+        raise UsageError(f"{version!r} is no version; write three numbers such as 1.0.0.")
+    if out.exists():
+        raise UsageError(f"{out} exists already and a release never changes; choose a new version.")
+    builder = builder_class(kind)
+    columns, configs = builder.columns(pool), builder.configs(pool)
+    cuts = {config.name: builder.cut(config, pool) for config in configs}
+    with _appearing(out) as folder:
+        writers = {c.name: _Writer(folder, c.name, columns, cuts[c.name]) for c in configs}
+        with ExitStack() as closing:
+            for writer in writers.values():
+                closing.callback(writer.close)
+            _write(pool, builder, columns, writers, report)
+        entries = {config.name: writers[config.name].entry(config) for config in configs}
+        for name, entry in entries.items():
+            report(f"{name}: {entry.rows:,} rows")
+        _describe(pool, version, out, folder, builder, columns, entries)
+    return Release.open(out)
+
+
+def _write(
+    pool: Pool,
+    builder: type[MagpieBuilder],
+    columns: tuple[str, ...],
+    writers: Mapping[str, _Writer],
+    report: Callable[[str], None],
+) -> None:
+    """The pass over the pool. After a bad row nothing more is written, but all rows are checked."""
+    validator = Validator(columns)
+    done = 0
+    for shard in pool.shards():
+        table = builder.rows(shard, columns)
+        validator.check(table)
+        if validator.ok:
+            for writer in writers.values():
+                writer.add(table)
+        if (done + table.num_rows) // REPORT_EVERY > done // REPORT_EVERY:
+            report(f"{done + table.num_rows:,} rows checked")
+        done += table.num_rows
+    verdict = validator.result()
+    verdict.raise_if_bad()
+    if not verdict.rows:
+        raise InvalidData("there is no answered row to build from; run the recipe first.")
+
+
+class _Writer:
+    """The Parquet files of one config, in the order of the pool."""
+
+    def __init__(
+        self, folder: Path, name: str, columns: tuple[str, ...], cut: Filter | None
+    ) -> None:
+        self._folder, self._name, self._filter = folder, name, cut
+        self._schema = schema.arrow_schema(columns)
+        self._funnel: tuple[ClauseCount, ...] = ()
+        self._pending: list[pa.Table] = []
+        self._parts: list[Path] = []
+        self._open: pq.ParquetWriter | None = None
+        self._rows = self._bytes = self._waiting = self._in_file = 0
+
+    def add(self, table: pa.Table) -> None:
+        table, counts = _cut(table, self._filter)
+        self._funnel = _sum(self._funnel, counts)
+        self._rows += table.num_rows
+        self._bytes += table.nbytes
+        self._pending.append(table)
+        self._waiting += table.nbytes
+        if self._waiting >= GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        if self._open:
+            self._open.close()
+            self._open = None
+
+    def entry(self, config: MagpieConfig) -> ConfigEntry:
+        """The files get their final names, which hold how many they are."""
+        if not self._rows:
+            bad = next(count for count in self._funnel if not count.kept)
+            raise InvalidData(
+                f"the config {config.name!r} is empty: its clause `{bad.clause}` kept none of the "
+                f"{bad.before:,} rows that came to it; loosen it or make more rows."
+            )
+        files = []
+        for index, part in enumerate(self._parts):
+            final = part.with_name(f"{SPLIT}-{index:05d}-of-{len(self._parts):05d}.parquet")
+            part.rename(final)
+            files.append(final.relative_to(self._folder).as_posix())
+        split = SplitEntry(rows=self._rows, num_bytes=self._bytes, files=tuple(files))
+        return ConfigEntry(
+            default=config.default,
+            where=config.where,
+            description=config.description or "",
+            funnel=self._funnel,
+            splits={SPLIT: split},
+        )
+
+    def _flush(self) -> None:
+        pending = pa.concat_tables(self._pending) if self._pending else None
+        self._pending, self._waiting = [], 0
+        for group in _groups(pending) if pending else ():
+            if self._open is None:
+                self._open = self._new_file()
+            self._open.write_table(group, row_group_size=group.num_rows)
+            self._in_file += group.nbytes
+            if self._in_file >= FILE_BYTES:
+                self._open.close()
+                self._open, self._in_file = None, 0
+
+    def _new_file(self) -> pq.ParquetWriter:
+        part = self._folder / "data" / self._name / f"{len(self._parts):05d}.part"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        self._parts.append(part)
+        return pq.ParquetWriter(
+            str(part),
+            self._schema,
+            compression="zstd",
+            compression_level=3,
+            use_content_defined_chunking=True,
+            write_page_index=True,
+        )
+
+
+def _cut(table: pa.Table, cut: Filter | None) -> tuple[pa.Table, tuple[ClauseCount, ...]]:
+    if cut is None:
+        return table, ()
+    frame = pl.from_arrow(table.select(cut.columns))
+    assert isinstance(frame, pl.DataFrame)
+    keep, counts = cut.funnel(frame)
+    return table.filter(keep.to_arrow()), counts
+
+
+def _sum(left: tuple[ClauseCount, ...], right: tuple[ClauseCount, ...]) -> tuple[ClauseCount, ...]:
+    """The funnel of two tables together; the first one may have seen none yet."""
+    if not left:
+        return right
+    return tuple(
+        ClauseCount(clause=a.clause, before=a.before + b.before, kept=a.kept + b.kept)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _groups(table: pa.Table) -> Iterator[pa.Table]:
+    """Halves until each is small enough, or a single row."""
+    if table.nbytes <= GROUP_BYTES or table.num_rows <= 1:
+        if table.num_rows:
+            yield table
+        return
+    half = table.num_rows // 2
+    yield from _groups(table.slice(0, half))
+    yield from _groups(table.slice(half))
+
+
+def _describe(
+    pool: Pool,
+    version: str,
+    out: Path,
+    folder: Path,
+    builder: type[MagpieBuilder],
+    columns: tuple[str, ...],
+    configs: dict[str, ConfigEntry],
+) -> None:
+    """Everything beside the data; the manifest last, since it names the other files."""
+    producers = pool.producers()
+    manifest = Manifest(
+        **dict(pool.provenance()),
+        version=version,
+        generator=f"magpie-hub {magpie_hub.__version__}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        columns=tuple(
+            ColumnEntry(name=n, type=str(schema.column(n).type), producer=producers[n])
+            for n in columns
+        ),
+        configs=configs,
+        files={},
+    )
+    (folder / "recipe.yaml").write_text(pool.recipe_text(), encoding="utf-8")
+    (folder / "CHANGELOG.md").write_text(_changelog(manifest, out.parent), encoding="utf-8")
+    manifest = manifest.model_copy(update={"files": _files(folder)})
+    readme = card.render(manifest, card.facts(folder, manifest), builder.template)
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    manifest = manifest.model_copy(update={"files": _files(folder)})
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _files(folder: Path) -> dict[str, FileEntry]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_entry(path) for path in found}
+
+
+def _changelog(manifest: Manifest, releases: Path) -> str:
+    """This version, and the earlier ones that stand beside it."""
+    versions = {_key(manifest.version): manifest}
+    for file in releases.glob(f"*/{MANIFEST}"):
+        with suppress(InvalidData):
+            earlier = Release.open(file.parent).manifest
+            if _key(earlier.version) < _key(manifest.version):
+                versions[_key(earlier.version)] = earlier
+    parts = ["# Changelog\n"]
+    for key in sorted(versions, reverse=True):
+        each = versions[key]
+        rows = "".join(f"- `{name}`: {c.rows:,} rows\n" for name, c in each.configs.items())
+        parts.append(f"## {each.version} ({each.created[:10]})\n\n{rows}")
+    return "\n".join(parts)
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that becomes ``out`` when the block ends well, and goes otherwise."""
+    part = out.with_name(f".{out.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)  # of a build that was killed
+        part.mkdir(parents=True)
+        yield part
+        for path in (*part.rglob("*"), part):
+            _sync(path)
+        part.rename(out)
+        _sync(out.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"the release could not be written to {out.parent} ({reason}); "
+            "mend that and build again: nothing was left behind."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,81 @@
+"""The one seam to models: an iterator of requests goes in, completions come out as they finish.
+
+Prompts are token ids, so that nothing is tokenised twice and a doubled BOS cannot happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from magpie_hub.errors import UsageError
+from magpie_hub.models import Model
+
+FinishReason = Literal["stop", "length"]
+ENGINES = ("transformers",)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """``temperature`` 0 is greedy, whatever ``top_p`` says; ``max_tokens`` counts new tokens."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion that is wanted.
+
+    ``key`` comes back with it. ``group`` names the requests that are computed together: on engines
+    whose arithmetic depends on the batch, a group's bytes do not depend on what else is in flight.
+    ``seed`` is the request's own. ``schema`` is a JSON schema, as text, that the output must obey.
+    """
+
+    key: int
+    group: int
+    prompt: tuple[int, ...]
+    decoding: Decoding
+    stop_ids: frozenset[int]
+    seed: int = 0
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """``token_ids`` are the new tokens without the one that stopped them; "length" means that the
+    model was cut off at ``max_tokens`` or at the end of its context."""
+
+    request: Request
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+class Engine(Protocol):
+    """Runs one causal language model. Requests are drawn lazily and answered in any order."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]: ...
+
+
+class Scorer(Protocol):
+    """Runs one sequence-classification model with a single output: one score a token sequence."""
+
+    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[float]: ...
+
+
+def open_engine(name: str, model: Model) -> Engine:
+    """The engine of that name with ``model`` loaded. ``MissingExtra`` where it is not installed,
+    ``EngineError`` where the model does not load."""
+    if name == "transformers":
+        from magpie_hub.engines.transformers import TransformersEngine
+
+        return TransformersEngine(model)
+    raise UsageError(f"there is no engine '{name}'; there are: {', '.join(ENGINES)}.")
+
+
+def open_scorer(model: Model) -> Scorer:
+    from magpie_hub.engines.transformers import TransformersScorer
+
+    return TransformersScorer(model)

@@ -1,0 +1,276 @@
+"""The embedded engine: Hugging Face transformers, on a CPU or one GPU.
+
+Own decoding loop instead of ``model.generate``: every row brings its own seed, temperature, length
+limit and grammar, finished rows leave the batch, and a request group is computed by itself, so that
+a shard's bytes do not depend on which other shards are in flight.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
+
+from magpie_hub.engines import Completion, FinishReason, Request
+from magpie_hub.errors import EngineError, MissingExtra
+from magpie_hub.models import Model
+
+try:
+    import numpy as np
+    import torch
+except ImportError as error:
+    raise MissingExtra("torch", "transformers") from error
+
+from magpie_hub.engines.sampling import choose, uniforms
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from transformers import PreTrainedModel
+
+_MAX_ROWS = 256
+_MAX_TOKENS = 1 << 17
+"""Key-value cache slots of one batch: rows x (prompt + new tokens)."""
+_ONE_THREAD_BELOW = 50_000_000
+"""Parameters. The products of a smaller model are too small to share between threads: measured
+with 2 M parameters on two busy cores, two threads waited for each other and wrote 400-900 tokens a
+CPU second, one thread 4,650."""
+_COMPACT_AT = 0.75
+"""Finished rows are dropped from the batch once no more than this share is still writing: copying
+the cache costs about one step."""
+
+
+class TransformersEngine:
+    """One causal language model. Float32 on a CPU, the model's own type on a GPU."""
+
+    def __init__(self, model: Model) -> None:
+        from transformers import AutoModelForCausalLM
+
+        self._source = model
+        self._model = _load(AutoModelForCausalLM, model)
+        self._context = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
+        self._grammars: _Grammars | None = None
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        for _, group in groupby(requests, key=lambda request: request.group):
+            # Neighbours in length pad little; the key breaks ties, so that batches are always cut
+            # in the same places.
+            rows = sorted(group, key=lambda r: (len(r.prompt) + r.decoding.max_tokens, r.key))
+            for batch in _batches(rows):
+                yield from self._decode(batch)
+
+    def _decode(self, requests: list[Request]) -> Iterator[Completion]:
+        fitting = [r for r in requests if len(r.prompt) < self._context]
+        for request in requests:
+            if len(request.prompt) >= self._context:
+                yield Completion(request, (), "length")
+        if not fitting:
+            return
+        rows = [_Row(request, self._matcher(request)) for request in fitting]
+        try:
+            with torch.inference_mode():
+                yield from self._steps(rows)
+        except torch.OutOfMemoryError as error:
+            raise EngineError(
+                f"{self._source.ref} ran out of memory with {len(rows)} rows of up to "
+                f"{max(len(r.request.prompt) for r in rows)} prompt tokens; lower max_tokens or "
+                "use a smaller model."
+            ) from error
+
+    def _steps(self, rows: list[_Row]) -> Iterator[Completion]:
+        from transformers import DynamicCache
+
+        device = self._model.device
+        width = max(len(row.request.prompt) for row in rows)
+        steps = max(row.request.decoding.max_tokens for row in rows)
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        mask = torch.zeros((len(rows), width + steps), dtype=torch.long)
+        for i, row in enumerate(rows):
+            start = width - len(row.request.prompt)
+            ids[i, start:] = torch.tensor(row.request.prompt)
+            mask[i, start:] = 1
+        ids, mask = ids.to(device), mask.to(device)
+        position = (mask[:, :width].cumsum(dim=1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self._model.config)
+        settings = _Settings(rows, device)
+        for step in range(steps):
+            output = self._model(
+                input_ids=ids,
+                attention_mask=mask[:, : width + step],
+                position_ids=position,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            logits = output.logits[:, -1].float()
+            self._constrain(logits, rows)
+            uniform = torch.from_numpy(uniforms(settings.seeds, step)).to(device)
+            tokens = choose(logits, settings.temperature, settings.top_p, uniform)
+            for row, token in zip(rows, tokens.tolist(), strict=True):
+                if row.finish is None:
+                    row.take(token, room=self._context - len(row.request.prompt))
+                    if row.finish is not None:
+                        yield Completion(row.request, tuple(row.tokens), row.finish)
+            writing = [i for i, row in enumerate(rows) if row.finish is None]
+            if not writing:
+                return
+            position = position[:, -1:] + 1
+            ids = tokens[:, None]
+            if len(writing) <= _COMPACT_AT * len(rows):
+                index = torch.tensor(writing, device=device)
+                cache.batch_select_indices(index)
+                ids, mask, position = ids[index], mask[index], position[index]
+                rows = [rows[i] for i in writing]
+                settings = _Settings(rows, device)
+
+    def _constrain(self, logits: torch.Tensor, rows: list[_Row]) -> None:
+        bound = [i for i, row in enumerate(rows) if row.matcher is not None and row.finish is None]
+        if bound and self._grammars is not None:
+            allowed = self._grammars.allowed([rows[i].matcher for i in bound], logits.shape[1])
+            index = torch.tensor(bound, device=logits.device)
+            logits[index] = logits[index].masked_fill(
+                ~torch.from_numpy(allowed).to(logits.device), float("-inf")
+            )
+
+    def _matcher(self, request: Request) -> Any | None:  # noqa: ANN401 (llguidance has no stubs)
+        if request.schema is None:
+            return None
+        if self._grammars is None:
+            self._grammars = _Grammars(self._source, sorted(request.stop_ids))
+        return self._grammars.matcher(request.schema)
+
+
+class _Row:
+    """A request while it is being decoded."""
+
+    def __init__(self, request: Request, matcher: Any | None) -> None:  # noqa: ANN401
+        self.request = request
+        self.matcher = matcher
+        self.tokens: list[int] = []
+        self.finish: FinishReason | None = None
+
+    def take(self, token: int, *, room: int) -> None:
+        if token in self.request.stop_ids:
+            self.finish = "stop"
+            return
+        self.tokens.append(token)
+        if self.matcher is not None:
+            self.matcher.consume_token(token)
+            if self.matcher.is_stopped():
+                self.finish = "stop"
+                return
+        if len(self.tokens) >= min(self.request.decoding.max_tokens, room):
+            self.finish = "length"
+
+
+class _Settings:
+    """The rows' decoding settings as vectors."""
+
+    def __init__(self, rows: list[_Row], device: torch.device) -> None:
+        decoding = [row.request.decoding for row in rows]
+        self.temperature = torch.tensor([d.temperature for d in decoding], device=device)
+        self.top_p = torch.tensor([d.top_p for d in decoding], device=device)
+        self.seeds = np.array([row.request.seed for row in rows], dtype=np.uint64)
+
+
+class _Grammars:
+    """JSON schemas as token masks, by llguidance."""
+
+    def __init__(self, source: Model, stop_ids: list[int]) -> None:
+        try:
+            import llguidance
+            import llguidance.hf
+        except ImportError as error:
+            raise MissingExtra("llguidance", "transformers") from error
+        from transformers import AutoTokenizer
+
+        self._matchers = llguidance.LLMatcher
+        tokenizer = AutoTokenizer.from_pretrained(source.path)
+        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, eos_token=stop_ids)
+        self._compiled: dict[str, Any] = {}
+
+    def matcher(self, schema: str) -> Any:  # noqa: ANN401
+        if schema not in self._compiled:
+            # One way to write each value: a small model would otherwise pad with white space.
+            grammar = self._matchers.grammar_from_json_schema(
+                schema,
+                defaults={
+                    "whitespace_flexible": False,
+                    "item_separator": ", ",
+                    "key_separator": ": ",
+                },
+            )
+            matcher = self._matchers(self._tokenizer, grammar)
+            if matcher.is_error():
+                raise EngineError(f"the judge's JSON schema is refused: {matcher.get_error()}.")
+            self._compiled[schema] = matcher
+        return self._compiled[schema].deep_copy()
+
+    def allowed(self, matchers: Sequence[Any], vocabulary: int) -> npt.NDArray[np.bool_]:
+        """(len(matchers), vocabulary): which tokens each grammar lets through."""
+        masks = np.stack([np.frombuffer(m.compute_bitmask(), dtype=np.uint8) for m in matchers])
+        bits = np.unpackbits(masks, axis=1, bitorder="little")[:, :vocabulary].astype(np.bool_)
+        # Models pad their vocabulary beyond the tokenizer's; those tokens are never allowed.
+        return np.pad(bits, ((0, 0), (0, vocabulary - bits.shape[1])))
+
+
+class TransformersScorer:
+    """One sequence-classification model with a single output, such as a reward model."""
+
+    def __init__(self, model: Model) -> None:
+        from transformers import AutoModelForSequenceClassification
+
+        self._model = _load(AutoModelForSequenceClassification, model)
+        if self._model.config.num_labels != 1:
+            raise EngineError(
+                f"{model.ref} gives {self._model.config.num_labels} numbers a text, and a reward "
+                "model gives one."
+            )
+
+    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[float]:
+        order = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), i))
+        scores = [0.0] * len(sequences)
+        pad = self._model.config.pad_token_id or 0
+        with torch.inference_mode():
+            for start in range(0, len(order), _MAX_ROWS):
+                chosen = order[start : start + _MAX_ROWS]
+                width = len(sequences[chosen[-1]])
+                ids = torch.full((len(chosen), width), pad, dtype=torch.long)
+                mask = torch.zeros_like(ids)
+                for i, j in enumerate(chosen):
+                    ids[i, : len(sequences[j])] = torch.tensor(sequences[j])
+                    mask[i, : len(sequences[j])] = 1
+                device = self._model.device
+                output = self._model(input_ids=ids.to(device), attention_mask=mask.to(device))
+                for j, value in zip(chosen, output.logits[:, 0].float().tolist(), strict=True):
+                    scores[j] = value
+        return scores
+
+
+def _batches(rows: list[Request]) -> Iterator[list[Request]]:
+    batch: list[Request] = []
+    for row in rows:
+        length = len(row.prompt) + row.decoding.max_tokens
+        if batch and (len(batch) == _MAX_ROWS or (len(batch) + 1) * length > _MAX_TOKENS):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _load(auto: Any, model: Model) -> PreTrainedModel:  # noqa: ANN401 (one of the Auto classes)
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    on_gpu = torch.cuda.is_available()
+    try:
+        loaded = auto.from_pretrained(model.path, dtype="auto" if on_gpu else torch.float32)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EngineError(f"the model {model.ref} does not load: {reason}") from error
+    small = sum(p.numel() for p in loaded.parameters()) < _ONE_THREAD_BELOW
+    if small and not on_gpu and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    return cast("PreTrainedModel", loaded.to("cuda" if on_gpu else "cpu").eval())

@@ -1,0 +1,206 @@
+"""The line: sample, label, screen, respond, score, in the order in which a row costs least.
+
+Queries are labelled and screened before they are answered, since answers are nearly all of the
+compute. Everything that can be refused is refused before the first model is loaded.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from magpie_hub import models, respond, sample, screen, template
+from magpie_hub.annotate import judge, language, reward
+from magpie_hub.engines import ENGINES, Engine, open_engine, open_scorer
+from magpie_hub.errors import Interrupted, RecipeError, UsageError
+from magpie_hub.filters import Filter
+from magpie_hub.models import Model
+from magpie_hub.recipe import Recipe
+from magpie_hub.run import Run, StageInfo, locked
+from magpie_hub.stage import Progress
+
+STAGES = ("sample", "screen", "respond", "annotate")
+
+
+class Plan:
+    """A recipe whose models are found and whose filters are checked: what a run will do.
+
+    ``RecipeError`` where the recipe asks for what cannot be, with the key's place in the file.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        _check_filters(recipe)
+        _check_builder(recipe)
+        self.asker = self._model(recipe.model, recipe.revision, "model")
+        self.responder = self._other(recipe.respond.model, recipe.respond.revision, "respond")
+        settings = recipe.annotate
+        self.judge = (
+            self._other(settings.judge.model, settings.judge.revision, "annotate", "judge")
+            if settings.judge
+            else None
+        )
+        self.reward = (
+            self._model(settings.reward.model, settings.reward.revision, "annotate", "reward")
+            if settings.reward
+            else None
+        )
+        self.stages = self._stages()
+
+    def _other(self, ref: str | None, revision: str | None, *loc: str) -> Model:
+        """Another model than the asker, or the asker itself."""
+        return self._model(ref, revision, *loc, "model") if ref is not None else self.asker
+
+    def _model(self, ref: str, revision: str | None, *loc: str) -> Model:
+        try:
+            return models.resolve(ref, revision)
+        except UsageError as error:
+            raise RecipeError(f"{self.recipe.place(*loc)}: {error}") from error
+
+    def _stages(self) -> tuple[StageInfo, ...]:
+        recipe = self.recipe
+        sampling = sample.info(recipe, self.asker, load_template(self.asker))
+        labels: list[StageInfo] = []
+        spoken = None
+        if recipe.annotate.language:
+            spoken = language.info(recipe, recipe.annotate.language, sampling)
+            labels.append(spoken)
+        if self.judge:
+            labels.append(judge.info(recipe, self.judge, sampling, spoken))
+        screening = screen.info(recipe, sampling, labels)
+        answering = respond.info(recipe, self.responder, sampling, screening)
+        stages = [sampling, *labels, screening, answering]
+        if self.reward:
+            stages.append(reward.info(self.reward, answering))
+        return tuple(stages)
+
+
+def run(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    progress: Progress,
+    engine: str = "transformers",
+    until: str = "annotate",
+) -> Run:
+    """Do everything that is left of ``recipe`` in the folder ``out``, up to the stage ``until``.
+
+    Stopping it at any moment loses the shards in flight and nothing else; calling it again goes on.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"there is no engine '{engine}'; there are: {', '.join(ENGINES)}.")
+    if until not in STAGES:
+        raise UsageError(f"there is no stage '{until}'; there are: {', '.join(STAGES)}.")
+    plan = Plan(recipe)
+    # One engine a model, whatever the number of stages that use it.
+    opened: dict[str, Engine] = {}
+
+    def engine_for(model: Model) -> Engine:
+        if model.identity not in opened:
+            opened[model.identity] = open_engine(engine, model)
+        return opened[model.identity]
+
+    with _stoppable(Path(out)), locked(Path(out)):
+        run = Run.start(recipe, out, plan.stages)
+        _advance(run, plan, engine_for=engine_for, progress=progress, until=until)
+    return run
+
+
+def _advance(
+    run: Run,
+    plan: Plan,
+    *,
+    engine_for: Callable[[Model], Engine],
+    progress: Progress,
+    until: str,
+) -> None:
+    asker = load_template(plan.asker)
+    special = asker.special_tokens
+    todo = {stage.name for stage in run.info.stages if run.missing(stage.name)}
+    if "sample" in todo:
+        sample.sample(run, engine_for(plan.asker), asker, progress)
+    if until == "sample":
+        return
+    settings = plan.recipe.annotate
+    if settings.language and "language" in todo:
+        language.annotate(run, settings.language, progress)
+    if plan.judge and "judge" in todo:
+        judging = load_template(plan.judge)
+        judge.annotate(run, engine_for(plan.judge), judging, special, progress)
+    if "screen" in todo:
+        labels = tuple(n for n in ("language", "judge") if any(n == s.name for s in plan.stages))
+        screen.screen(run, special, labels, progress)
+    if until == "screen":
+        return
+    if "respond" in todo:
+        answering = load_template(plan.responder)
+        respond.respond(run, engine_for(plan.responder), answering, progress)
+    if until == "respond":
+        return
+    if plan.reward and "reward" in todo:
+        reward.annotate(run, open_scorer(plan.reward), load_template(plan.reward), progress)
+
+
+@cache
+def load_template(model: Model) -> template.ChatTemplate:
+    return template.load(model.path)
+
+
+@contextmanager
+def _stoppable(out: Path) -> Iterator[None]:
+    """Ctrl-C and a polite kill end the run with a sentence; what is finished stays."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread: signals are the caller's
+        before = None
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"stopped; what was finished is in {out}, and the same command goes on from there."
+        ) from error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _check_filters(recipe: Recipe) -> None:
+    annotate = recipe.annotate
+    labels: list[str] = ["language"] if annotate.language else []
+    if annotate.judge:
+        labels += [column for prompt in judge.prompts() for column in prompt.columns]
+    rewards = ["reward"] if annotate.reward else []
+    if recipe.screen.languages and not annotate.language:
+        raise RecipeError(
+            f"{recipe.place('screen', 'languages')}: to screen by language, `annotate` needs "
+            "`language: {}`."
+        )
+    if recipe.screen.where is not None:
+        _parse(recipe, recipe.screen.where, [*sample.COLUMNS, *labels], "screen", "where")
+    columns = [*sample.COLUMNS, *respond.COLUMNS, *labels, *rewards]
+    for name, config in recipe.configs.items():
+        if config.where is not None:
+            _parse(recipe, config.where, columns, "configs", name, "where")
+
+
+def _parse(recipe: Recipe, where: str, columns: list[str], *loc: str) -> None:
+    try:
+        Filter.parse(where, columns)
+    except RecipeError as error:
+        raise RecipeError(f"{recipe.place(*loc)}: {error}") from error
+
+
+def _check_builder(recipe: Recipe) -> None:
+    from magpie_hub.builder import builder_class
+
+    try:
+        builder_class(recipe.builder)
+    except RecipeError as error:
+        raise RecipeError(f"{recipe.place('builder')}: {error}") from error

@@ -1,0 +1,161 @@
+"""A release on disk: exactly what is pushed, described by its ``manifest.json``.
+
+RELEASE/
+  README.md                                   the card
+  data/<config>/<split>-00000-of-0000N.parquet
+  recipe.yaml  CHANGELOG.md  LICENSE ...
+  manifest.json                               written last: a folder without it is no release
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from magpie_hub.errors import InvalidData, UsageError
+
+MANIFEST = "manifest.json"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Entry):
+    """One file of the release; ``size`` in bytes."""
+
+    sha256: str
+    size: int
+
+
+class ClauseCount(_Entry):
+    """A clause of a filter: the rows that came to it, and how many it kept."""
+
+    clause: str
+    before: int
+    kept: int
+
+    @property
+    def dropped(self) -> int:
+        return self.before - self.kept
+
+
+class SplitEntry(_Entry):
+    """``num_bytes``: in memory, as ``datasets`` counts; ``files`` relative to the release."""
+
+    rows: int
+    num_bytes: int
+    files: tuple[str, ...]
+
+
+class ConfigEntry(_Entry):
+    default: bool
+    where: str | None
+    description: str
+    funnel: tuple[ClauseCount, ...]
+    splits: dict[str, SplitEntry]
+
+    @property
+    def rows(self) -> int:
+        return sum(split.rows for split in self.splits.values())
+
+
+class Producer(_Entry):
+    """Who made a column: a stage or an annotator, with the model behind it."""
+
+    by: str
+    model: str | None = None
+    revision: str | None = None
+    prompt_sha256: str | None = None
+
+
+class Making(_Entry):
+    """A stage as it was run: its model and the settings that shaped its rows, for the card."""
+
+    stage: str
+    model: str | None = None
+    revision: str | None = None
+    settings: dict[str, str] = Field(default_factory=dict)
+
+
+class ColumnEntry(_Entry):
+    name: str
+    type: str
+    producer: Producer
+
+
+class Provenance(_Entry):
+    """How a pool of rows came to be. ``slots`` are the queries sampled; ``rejected`` counts those
+    that did not pass the screen, by reason; ``versions`` are those of the libraries."""
+
+    name: str
+    builder: str
+    license: str | None
+    fingerprints: dict[str, str]
+    versions: dict[str, str]
+    slots: int
+    rejected: dict[str, int]
+    made: tuple[Making, ...]
+
+
+class Manifest(Provenance):
+    """What ``manifest.json`` holds."""
+
+    manifest_version: int = 1
+    version: str
+    generator: str
+    created: str
+    columns: tuple[ColumnEntry, ...]
+    configs: dict[str, ConfigEntry]
+    files: dict[str, FileEntry]
+
+
+class Release:
+    """An opened release; ``Release.open`` is the door."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Release:
+        """Read the manifest. ``UsageError`` where ``path`` holds no release, ``InvalidData`` where
+        its manifest cannot be read. File contents are checked by :meth:`check`, not here."""
+        path = Path(path)
+        file = path / MANIFEST
+        if not file.is_file():
+            raise UsageError(
+                f"{path} is not a release: it has no {MANIFEST}; "
+                "`magpie-hub build RUN --version X.Y.Z` makes one under RUN/releases/."
+            )
+        try:
+            manifest = Manifest.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the document"
+            raise InvalidData(f"{file} is damaged at {where}: {first['msg']}.") from error
+        return cls(path, manifest)
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    def check(self) -> None:
+        """Compare each file with the manifest; ``InvalidData`` names the first that differs."""
+        for name, entry in self.manifest.files.items():
+            file = self.path / name
+            if not file.is_file():
+                raise InvalidData(f"{file} is missing, but the manifest names it; build again.")
+            if file_entry(file) != entry:
+                raise InvalidData(
+                    f"{file} is not what the manifest describes; it was changed or damaged after "
+                    "the build; build again."
+                )
+
+
+def file_entry(file: Path) -> FileEntry:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileEntry(sha256=digest, size=file.stat().st_size)

@@ -1,0 +1,176 @@
+"""Every published column, once: name, type, stage, meaning, labels.
+
+Arrow schemas, ``datasets`` features, the judge's JSON schema, validation and the card's table are
+derived from here; nothing else names a type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CATEGORIES = (
+    "Information seeking",
+    "Reasoning",
+    "Planning",
+    "Editing",
+    "Coding & Debugging",
+    "Math",
+    "Role playing",
+    "Data analysis",
+    "Creative writing",
+    "Advice seeking",
+    "Brainstorming",
+    "Others",
+)
+"""The 12 task tags of Magpie (arXiv 2406.08464, appendix), so that tools for its datasets work."""
+
+DIFFICULTIES = ("very easy", "easy", "medium", "hard", "very hard")
+"""Ascending: ``difficulty >= 'medium'`` keeps medium, hard and very hard."""
+
+QUALITIES = ("very poor", "poor", "average", "good", "excellent")
+"""Ascending."""
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One published column. ``labels`` are its only values; where ``ordered``, ascending."""
+
+    name: str
+    type: pa.DataType
+    stage: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    ordered: bool = False
+
+
+COLUMNS = (
+    Column("id", pa.string(), "sample", "stable for ever: same recipe, same slot, same id"),
+    Column("messages", MESSAGES, "respond", "the conversation, as role and content"),
+    Column("category", pa.string(), "annotate", "what kind of task the query is", CATEGORIES),
+    Column("other_categories", pa.list_(pa.string()), "annotate", "further kinds that also fit"),
+    Column(
+        "difficulty", pa.string(), "annotate", "how hard the query is", DIFFICULTIES, ordered=True
+    ),
+    Column(
+        "quality",
+        pa.string(),
+        "annotate",
+        "how clear, specific and coherent the query is",
+        QUALITIES,
+        ordered=True,
+    ),
+    Column("reward", pa.float64(), "annotate", "the reward model's score of the answer"),
+    Column("language", pa.string(), "annotate", "the query's language, ISO 639-1; und: unsure"),
+    Column("safety", pa.string(), "annotate", "safe, or the guard's category"),
+    Column(
+        "min_neighbor_distance", pa.float64(), "annotate", "distance to the nearest other query"
+    ),
+    Column("nearest_id", pa.string(), "annotate", "id of the nearest other query"),
+    Column("repeat_count", pa.int64(), "annotate", "other queries nearer than the threshold"),
+    Column("intent", pa.string(), "annotate", "what the user wants, in the judge's words"),
+    Column("knowledge", pa.string(), "annotate", "what an answer needs to know"),
+    Column("quality_explanation", pa.string(), "annotate", "why the judge chose the quality"),
+    Column("model", pa.string(), "sample", "the model that wrote the query"),
+    Column("responder", pa.string(), "respond", "the model that wrote the answer"),
+    Column("temperature", pa.float64(), "sample", "the query's sampling temperature"),
+    Column("top_p", pa.float64(), "sample", "the query's nucleus sampling mass"),
+    Column("seed", pa.int64(), "sample", "the query's own random seed"),
+    Column("system_prompt", pa.string(), "sample", "key of the steering system prompt, or null"),
+    Column("finish_reason", pa.string(), "respond", "stop: the model ended; length: it was cut"),
+    Column("query_tokens", pa.int64(), "sample", "length of the query in tokens"),
+    Column("response_tokens", pa.int64(), "respond", "length of the answer in tokens"),
+    Column("turns", pa.int64(), "respond", "user turns in the conversation"),
+)
+
+_BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def column(name: str) -> Column:
+    """The column of that name; ``KeyError`` where there is none."""
+    return _BY_NAME[name]
+
+
+def names() -> tuple[str, ...]:
+    return tuple(_BY_NAME)
+
+
+def in_order(wanted: Iterable[str]) -> tuple[str, ...]:
+    """``wanted`` in the order of ``COLUMNS``, so that every config and shard has the same order."""
+    chosen = set(wanted)
+    if unknown := chosen - set(_BY_NAME):
+        raise KeyError(f"no such column: {', '.join(sorted(unknown))}")
+    return tuple(name for name in _BY_NAME if name in chosen)
+
+
+def arrow_schema(wanted: Iterable[str]) -> pa.Schema:
+    """The one Arrow schema that every shard with these columns is written with."""
+    return pa.schema([(name, column(name).type) for name in wanted])
+
+
+def ordered_types() -> dict[str, pl.Enum]:
+    """Labels with an order as polars enums: comparing them as strings would be wrong
+    ("very poor" > "good")."""
+    import polars as pl
+
+    return {c.name: pl.Enum(list(c.labels)) for c in COLUMNS if c.labels}
+
+
+def json_schema(wanted: Iterable[str]) -> dict[str, Any]:
+    """The JSON object that a judge must answer with: these columns, in this order, nothing else.
+
+    Free text is bounded, so that a rambling judge ends; labels are an enum.
+    """
+    wanted = tuple(wanted)
+    return {
+        "type": "object",
+        "properties": {name: _json_type(column(name)) for name in wanted},
+        "required": list(wanted),
+        "additionalProperties": False,
+    }
+
+
+def _json_type(col: Column) -> dict[str, Any]:
+    if col.labels:
+        return {"enum": list(col.labels)}
+    if col.name == "other_categories":
+        return {"type": "array", "items": {"enum": list(CATEGORIES)}, "maxItems": 3}
+    return {"type": "string", "maxLength": 400}
+
+
+# What a run stores between the stages; each row carries the id of its slot.
+
+QUERIES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("query", pa.string()),
+        ("query_finish", pa.string()),
+        *((name, _BY_NAME[name].type) for name in ("query_tokens", "model")),
+        *((name, _BY_NAME[name].type) for name in ("temperature", "top_p", "seed")),
+        ("system_prompt", pa.string()),
+    ]
+)
+VERDICTS = pa.schema(
+    [("id", pa.string()), ("kept", pa.bool_()), ("reason", pa.string()), ("detail", pa.string())]
+)
+RESPONSES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("response", pa.string()),
+        *((name, _BY_NAME[name].type) for name in ("finish_reason", "response_tokens")),
+        ("responder", pa.string()),
+    ]
+)
+
+
+def annotation(wanted: Iterable[str]) -> pa.Schema:
+    """What an annotator stores: its columns beside the id."""
+    return pa.schema([("id", pa.string()), *((n, column(n).type) for n in wanted)])

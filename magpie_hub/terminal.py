@@ -1,0 +1,213 @@
+"""What a person sees: a live panel on a terminal, plain lines without one, tables, conversations.
+
+All of it goes to stderr; stdout is for JSON alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from magpie_hub.hub import PushResult
+from magpie_hub.release import Release
+from magpie_hub.status import Status
+
+_TITLES = {
+    "sample": "sample queries",
+    "language": "tell languages",
+    "judge": "judge queries",
+    "screen": "screen",
+    "respond": "answer",
+    "reward": "score answers",
+}
+_PLAIN_EVERY = 10.0
+
+
+@dataclass
+class _Stage:
+    """A stage's counts while it runs; ``done`` are the rows that were there before."""
+
+    title: str
+    total: int
+    done: int
+    rows: int = 0
+    tokens: int = 0
+    rejected: int = 0
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return max((self.ended or time.monotonic()) - self.started, 1e-6)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Title, rows, rows/s, tokens/s, rejected, time left or taken."""
+        finished = self.ended is not None
+        reached = self.total if finished else min(self.done + self.rows, self.total)
+        rate = self.rows / self.seconds
+        if finished:
+            clock = _clock(self.seconds)
+        else:
+            clock = f"{_clock((self.total - reached) / rate)} left" if self.rows else "..."
+        return (
+            self.title,
+            f"{reached:,}/{self.total:,}",
+            f"{rate:,.0f}" if self.rows else "",
+            f"{self.tokens / self.seconds:,.0f}" if self.tokens else "",
+            f"{self.rejected:,}" if self.rejected else "",
+            clock,
+        )
+
+
+class Watch:
+    """Follows a run; a ``Progress``. Use as a context manager."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._stages: list[_Stage] = []
+        self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=8)
+        self._told = time.monotonic()
+
+    def __enter__(self) -> Watch:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def begin(self, stage: str, *, total: int, done: int) -> None:
+        self._stages.append(_Stage(_TITLES.get(stage, stage), total, done))
+        self._told = time.monotonic()
+
+    def advance(self, *, rows: int, tokens: int = 0, rejected: int = 0) -> None:
+        stage = self._stages[-1]
+        stage.rows += rows
+        stage.tokens += tokens
+        stage.rejected += rejected
+        if time.monotonic() - self._told > _PLAIN_EVERY:
+            self._say(stage)
+
+    def end(self) -> None:
+        self._stages[-1].ended = time.monotonic()
+        self._say(self._stages[-1])
+
+    def _say(self, stage: _Stage) -> None:
+        self._told = time.monotonic()
+        if self._console.is_terminal:
+            return
+        units = ("", " rows", " rows/s", " tokens/s", " rejected", "")
+        parts = [f"{c}{unit}" for c, unit in zip(stage.cells, units, strict=True) if c]
+        self._console.print(f"{parts[0]}: {', '.join(parts[1:])}", highlight=False)
+
+    def _panel(self) -> Panel:
+        table = _table("", "rows", "rows/s", "tokens/s", "rejected", "time")
+        for stage in self._stages:
+            style = "dim" if stage.ended is not None else "bold"
+            table.add_row(*stage.cells, style=style)
+        return Panel(table, title=self._title, title_align="left", border_style="cyan")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for position, header in enumerate(headers):
+        table.add_column(header, justify="left" if position == 0 else "right", no_wrap=True)
+    return table
+
+
+def show_status(console: Console, status: Status) -> None:
+    table = _table("stage", "rows", "shards")
+    for stage in status.stages:
+        table.add_row(
+            _TITLES.get(stage.name, stage.name),
+            f"{stage.rows_done:,}/{stage.rows:,}",
+            f"{stage.shards_done:,}/{stage.shards:,}",
+        )
+    console.print(f"[bold]{status.name}[/bold] in {status.run}", highlight=False)
+    console.print(table)
+    if status.rejected:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in status.rejected.items())
+        console.print(f"rejected: {reasons}", highlight=False, markup=False)
+    versions = ", ".join(status.releases) or "none yet"
+    console.print(f"releases: {versions}", highlight=False, markup=False)
+
+
+def show_release(console: Console, release: Release) -> None:
+    """Where a release is, what is in it, and how to load it."""
+    manifest = release.manifest
+    table = _table("config", "rows", "filter")
+    table.columns[2].justify, table.columns[2].no_wrap = "left", False
+    for name, config in manifest.configs.items():
+        label = f"{name} (default)" if config.default else name
+        table.add_row(Text(label), f"{config.rows:,}", Text(config.where or "every answered row"))
+    rejected = sum(manifest.rejected.values())
+    size = sum(entry.size for entry in manifest.files.values())
+    name = next(iter(manifest.configs))
+    console.print()
+    console.print(
+        f"{manifest.name} {manifest.version}: {manifest.slots:,} queries sampled, "
+        f"{rejected:,} rejected by the screen, {len(manifest.files) + 1} files, "
+        f"{size / 1e6:.1f} MB",
+        highlight=False,
+        markup=False,
+    )
+    console.print(table)
+    for line in (
+        f"the release  {release.path}",
+        f"its card     {release.path / 'README.md'}",
+        f'load it      load_dataset("{release.path}", "{name}")',
+        f"publish it   magpie-hub push {release.path} ORG/NAME",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_push(console: Console, result: PushResult) -> None:
+    fields = [f"{key}: {value}" for key, value in result.to_dict().items() if value is not None]
+    for line in fields:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_rows(console: Console, tables: Iterable[pa.Table]) -> None:
+    """Conversations as conversations, each under its labels."""
+    for table in tables:
+        for row in table.to_pylist():
+            keys = ("category", "difficulty", "quality", "language", "reward", "finish_reason")
+            labels = [
+                f"{row[key]:.2f}" if isinstance(row[key], float) else str(row[key])
+                for key in keys
+                if row.get(key) is not None
+            ]
+            body = Group(
+                *(Text(f"{message['role']}: {message['content']}") for message in row["messages"])
+            )
+            console.print(
+                Panel(body, title=" · ".join(labels), title_align="left", box=box.ROUNDED)
+            )
+
+
+def reporter(console: Console) -> Callable[[str], None]:
+    """Says one line a call."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return say
