@@ -130,6 +130,7 @@ def _demo(options: argparse.Namespace) -> object:
 def _preview(options: argparse.Namespace) -> object:
     import tempfile
 
+    from magpie_hub.pool import RunPool, rejections
     from magpie_hub.recipe import Recipe
     from magpie_hub.terminal import show_rows
 
@@ -139,8 +140,8 @@ def _preview(options: argparse.Namespace) -> object:
     recipe = Recipe.load(options.recipe, overrides=overrides)
     with tempfile.TemporaryDirectory(prefix="magpie-hub-preview-") as folder:
         run = _advance(recipe, Path(folder) / "run", options)
-        tables = list(run.shards())
-        rejected = run.rejected()
+        tables = list(RunPool(run).shards())
+        rejected = rejections(run)
     show_rows(_console(), tables)
     _console().print(f"{sum(map(len, tables))} of {options.n} queries answered; {rejected or ''}")
     return {"rows": [row for table in tables for row in table.to_pylist()], "rejected": rejected}
@@ -220,10 +221,12 @@ def _release_folder(run: Run, version: str) -> Path:
 
 def _build_release(run: Run, version: str) -> Release:
     from magpie_hub.builder import build
+    from magpie_hub.pool import RunPool
     from magpie_hub.terminal import reporter
 
     folder = _release_folder(run, version)
-    return build(run, version, folder, kind=run.recipe.builder, report=reporter(_console()))
+    report = reporter(_console())
+    return build(RunPool(run), version, folder, kind=run.recipe.builder, report=report)
 
 
 def _rows(release: Release) -> dict[str, int]:

@@ -44,7 +44,9 @@ class Plan:
             else None
         )
         self.reward = (
-            self._model(settings.reward.model, settings.reward.revision, "annotate", "reward")
+            self._model(
+                settings.reward.model, settings.reward.revision, "annotate", "reward", "model"
+            )
             if settings.reward
             else None
         )

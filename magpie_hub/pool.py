@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from magpie_hub import schema
+from magpie_hub.errors import UsageError
+from magpie_hub.recipe import ConfigSpec
+from magpie_hub.release import Making, Producer, Provenance
 from magpie_hub.run import Run
 from magpie_hub.shards import ShardStore
 
@@ -19,16 +22,6 @@ def store(run: Run, stage: str) -> ShardStore:
     """The shards of a stage, with the schema that it stores."""
     arrow = _STORED.get(stage)
     return run.store(stage, arrow or schema.annotation(run.stage(stage).columns))
-
-
-def published(run: Run, shard: int) -> pa.Table:
-    """The shard's answered rows, in slot order, with the published columns and no others."""
-    verdicts = store(run, "screen").read(shard)
-    stages = [stage.name for stage in run.info.stages if stage.name != "screen"]
-    rows = joined(run, shard, verdicts.filter(verdicts["kept"])["id"], stages)
-    rows = rows.append_column("messages", _messages(rows))
-    rows = rows.append_column("turns", pa.array([1] * len(rows), pa.int64()))
-    return rows.select(run.columns()).cast(schema.arrow_schema(run.columns()))
 
 
 def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) -> pa.Table:
@@ -42,6 +35,88 @@ def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) ->
     return rows
 
 
+def rejections(run: Run) -> dict[str, int]:
+    """How many queries the screen turned away so far, by reason, most frequent first."""
+    counts: Counter[str] = Counter()
+    left = set(run.missing("screen"))
+    for shard in sorted(set(range(run.shard_count)) - left):
+        verdicts = store(run, "screen").read(shard)
+        for entry in pc.value_counts(verdicts["reason"].drop_null()).to_pylist():
+            counts[entry["values"]] += entry["counts"]
+    return dict(counts.most_common())
+
+
+class RunPool:
+    """A finished run as the pool of rows that a builder reads.
+
+    ``UsageError`` where a stage is not finished: half a run makes no release.
+    """
+
+    def __init__(self, run: Run) -> None:
+        for stage in run.info.stages:
+            if missing := run.missing(stage.name):
+                raise UsageError(
+                    f"{run.path} is not finished: {stage.name} has {len(missing)} of "
+                    f"{run.shard_count} shards to do; `magpie-hub run RECIPE --out {run.path}` "
+                    "goes on."
+                )
+        self._run = run
+
+    def columns(self) -> tuple[str, ...]:
+        """The published columns, in the order of the schema."""
+        return schema.in_order(c for stage in self._run.info.stages for c in stage.columns)
+
+    def shards(self) -> Iterator[pa.Table]:
+        """The answered rows, one table a shard in the order of slots, with exactly the schema of
+        :meth:`columns`."""
+        for shard in range(self._run.shard_count):
+            verdicts = store(self._run, "screen").read(shard)
+            stages = [stage.name for stage in self._run.info.stages if stage.name != "screen"]
+            rows = joined(self._run, shard, verdicts.filter(verdicts["kept"])["id"], stages)
+            rows = rows.append_column("messages", _messages(rows))
+            rows = rows.append_column("turns", pa.array([1] * len(rows), pa.int64()))
+            yield rows.select(self.columns()).cast(schema.arrow_schema(self.columns()))
+
+    def producers(self) -> dict[str, Producer]:
+        return {
+            column: Producer(
+                by=stage.name,
+                model=stage.model,
+                revision=stage.revision,
+                prompt_sha256=stage.prompt_sha256,
+            )
+            for stage in self._run.info.stages
+            for column in stage.columns
+        }
+
+    def provenance(self) -> Provenance:
+        recipe, info = self._run.recipe, self._run.info
+        return Provenance(
+            name=recipe.name,
+            builder=recipe.builder,
+            license=recipe.license,
+            fingerprints={stage.name: stage.fingerprint for stage in info.stages},
+            versions=info.versions,
+            slots=info.rows,
+            rejected=rejections(self._run),
+            made=tuple(
+                Making(
+                    stage=stage.name,
+                    model=stage.model,
+                    revision=stage.revision,
+                    settings={k: v for k, v in stage.keys.items() if k != "model"},
+                )
+                for stage in info.stages
+            ),
+        )
+
+    def recipe_text(self) -> str:
+        return self._run.recipe.to_yaml()
+
+    def config_specs(self) -> Mapping[str, ConfigSpec]:
+        return self._run.recipe.configs
+
+
 def _messages(rows: pa.Table) -> pa.Array:
     return pa.array(
         [
@@ -52,14 +127,3 @@ def _messages(rows: pa.Table) -> pa.Array:
         ],
         schema.MESSAGES,
     )
-
-
-def rejections(run: Run) -> dict[str, int]:
-    """How many queries the screen turned away so far, by reason, most frequent first."""
-    counts: Counter[str] = Counter()
-    left = set(run.missing("screen"))
-    for shard in sorted(set(range(run.shard_count)) - left):
-        verdicts = store(run, "screen").read(shard)
-        for entry in pc.value_counts(verdicts["reason"].drop_null()).to_pylist():
-            counts[entry["values"]] += entry["counts"]
-    return dict(counts.most_common())

@@ -53,7 +53,7 @@ class Sample(_Part):
 class Screen(_Part):
     """What a query must pass before it is answered. Empty, cut off and leaked ones never do."""
 
-    dedup: Literal["exact", "off"] = "exact"
+    dedup: Literal["exact", "none"] = "exact"
     languages: tuple[str, ...] = ()
     where: str | None = None
 

@@ -18,7 +18,6 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -28,10 +27,8 @@ from typing import IO
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from magpie_hub import schema
 from magpie_hub.errors import InvalidData, RunLocked, RunMismatch, UsageError
-from magpie_hub.recipe import Cell, ConfigSpec, Recipe, Steer, pattern
-from magpie_hub.release import Making, Producer, Provenance
+from magpie_hub.recipe import Cell, Recipe, Steer, pattern
 from magpie_hub.shards import ShardStore, leftovers, write_durably
 
 INFO = "run.json"
@@ -184,71 +181,6 @@ class Run:
             for shard in range(self.shard_count)
             if store.coverage(shard) != self.coverage(stage, shard)
         ]
-
-    # A finished run is a pool of rows, which is what a builder reads.
-
-    def columns(self) -> tuple[str, ...]:
-        """The published columns, in the order of the schema."""
-        return schema.in_order(c for stage in self.info.stages for c in stage.columns)
-
-    def shards(self) -> Iterator[pa.Table]:
-        """The answered rows, one table a shard in the order of slots, with exactly the schema of
-        :meth:`columns`. ``UsageError`` where a stage is not finished."""
-        from magpie_hub.pool import published
-
-        for stage in self.info.stages:
-            if missing := self.missing(stage.name):
-                raise UsageError(
-                    f"{self.path} is not finished: {stage.name} has {len(missing)} of "
-                    f"{self.shard_count} shards to do; `magpie-hub run RECIPE --out {self.path}` "
-                    "goes on."
-                )
-        for shard in range(self.shard_count):
-            yield published(self, shard)
-
-    def rejected(self) -> dict[str, int]:
-        """How many queries the screen turned away, by reason, most frequent first."""
-        from magpie_hub.pool import rejections
-
-        return rejections(self)
-
-    def producers(self) -> dict[str, Producer]:
-        return {
-            column: Producer(
-                by=stage.name,
-                model=stage.model,
-                revision=stage.revision,
-                prompt_sha256=stage.prompt_sha256,
-            )
-            for stage in self.info.stages
-            for column in stage.columns
-        }
-
-    def provenance(self) -> Provenance:
-        return Provenance(
-            name=self.recipe.name,
-            builder=self.recipe.builder,
-            license=self.recipe.license,
-            fingerprints={stage.name: stage.fingerprint for stage in self.info.stages},
-            versions=self.info.versions,
-            slots=self.info.rows,
-            rejected=self.rejected(),
-            made=tuple(
-                Making(
-                    stage=stage.name,
-                    model=stage.model,
-                    revision=stage.revision,
-                    settings={k: v for k, v in stage.keys.items() if k != "model"},
-                )
-                for stage in self.info.stages
-            ),
-        )
-
-    def recipe_text(self) -> str:
-        return self.recipe.to_yaml()
-
-    def config_specs(self) -> Mapping[str, ConfigSpec]:
-        return self.recipe.configs
 
 
 def derive_seed(fingerprint: str, slot: int) -> int:

@@ -48,18 +48,20 @@ def sample(run: Run, engine: Engine, template: ChatTemplate, progress: Progress)
 
     def job(shard: int, have: set[str]) -> Job:
         slots = [slot for slot in run.slots(shard) if slot.id not in have]
+        prompts = [template.query_prompt(s.steer.system if s.steer else None) for s in slots]
         requests = [
             Request(
                 key=slot.index,
                 group=shard,
-                prompt=template.query_prompt(slot.steer.system if slot.steer else None),
+                prompt=prompt,
                 decoding=Decoding(
                     slot.cell.temperature, slot.cell.top_p, run.recipe.sample.max_tokens
                 ),
                 stop_ids=template.stop_ids,
                 seed=slot.seed,
+                shared=len(prompt) - 1,
             )
-            for slot in slots
+            for slot, prompt in zip(slots, prompts, strict=True)
         ]
 
         def finish(completions: list[Completion]) -> pa.Table:

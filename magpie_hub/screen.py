@@ -128,7 +128,7 @@ class Rules:
         return None
 
     def _duplicate(self, row: dict[str, str]) -> Reason | None:
-        if self._run.recipe.screen.dedup == "off":
+        if self._run.recipe.screen.dedup == "none":
             return None
         first = self._first[_key(row["query"])]
         return None if first == row["id"] else ("duplicate", f"the same as {first}")

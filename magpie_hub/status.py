@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from magpie_hub.pool import rejections
 from magpie_hub.release import MANIFEST
 from magpie_hub.run import Run
 
@@ -52,6 +53,6 @@ def status(run: Run) -> Status:
         rows=run.info.rows,
         finished=all(s.shards_done == s.shards for s in stages),
         stages=stages,
-        rejected=run.rejected(),
+        rejected=rejections(run),
         releases=releases,
     )

@@ -89,21 +89,23 @@ def annotate(
     """Write the labels of every query that breaks no rule of the screen. ``special_tokens`` are
     those of the asker's template, which the rules look for."""
     rules = Rules(run, special_tokens)
+    asked = [(prompt, _shared(prompt, template)) for prompt in prompts()]
     columns = run.stage("judge").columns
 
     def job(shard: int, have: set[str]) -> Job:
         rows = [row for row in rules.survivors(shard) if row[0] not in have]
         requests = [
             Request(
-                key=row * len(prompts()) + part,
+                key=row * len(asked) + part,
                 group=shard,
                 prompt=template.answer_prompt(prompt.about(query)),
                 decoding=Decoding(temperature=0.0, top_p=1.0, max_tokens=_MAX_TOKENS),
                 stop_ids=template.stop_ids,
                 schema=prompt.schema,
+                shared=shared,
             )
             for row, (_, query) in enumerate(rows)
-            for part, prompt in enumerate(prompts())
+            for part, (prompt, shared) in enumerate(asked)
         ]
 
         def finish(completions: list[Completion]) -> pa.Table:
@@ -111,7 +113,7 @@ def annotate(
             table = []
             for name, _ in rows:
                 labels: dict[str, Any] = {"id": name}
-                for _prompt in prompts():
+                for _ in asked:
                     labels |= _labels(template.decode(next(answers).token_ids))
                 table.append(labels)
             return pa.Table.from_pylist(table, schema=schema.annotation(columns))
@@ -119,6 +121,13 @@ def annotate(
         return Job(requests, finish)
 
     generate(run, "judge", engine, job, progress)
+
+
+def _shared(prompt: Prompt, template: ChatTemplate) -> int:
+    """How many leading tokens the question has whatever the query is."""
+    one, other = (template.answer_prompt(prompt.about(query)) for query in ("A", "7"))
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _labels(answer: str) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Request:
     ``key`` comes back with it. ``group`` names the requests that are computed together: on engines
     whose arithmetic depends on the batch, a group's bytes do not depend on what else is in flight.
     ``seed`` is the request's own. ``schema`` is a JSON schema, as text, that the output must obey.
+    ``shared`` counts the leading prompt tokens that many requests have in common (a judge's
+    instructions); it changes nothing but the speed.
     """
 
     key: int
@@ -41,6 +43,7 @@ class Request:
     stop_ids: frozenset[int]
     seed: int = 0
     schema: str | None = None
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

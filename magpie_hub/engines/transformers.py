@@ -26,7 +26,7 @@ from magpie_hub.engines.sampling import choose, uniforms
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from transformers import PreTrainedModel
+    from transformers import DynamicCache, PreTrainedModel
 
 _MAX_ROWS = 256
 _MAX_TOKENS = 1 << 17
@@ -35,6 +35,8 @@ _ONE_THREAD_BELOW = 50_000_000
 """Parameters. The products of a smaller model are too small to share between threads: measured
 with 2 M parameters on two busy cores, two threads waited for each other and wrote 400-900 tokens a
 CPU second, one thread 4,650."""
+_SHARED_FROM = 8
+"""Common prompt tokens from which reading them once pays for repeating the cache."""
 _COMPACT_AT = 0.75
 """Finished rows are dropped from the batch once no more than this share is still writing: copying
 the cache costs about one step."""
@@ -53,10 +55,7 @@ class TransformersEngine:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         for _, group in groupby(requests, key=lambda request: request.group):
-            # Neighbours in length pad little; the key breaks ties, so that batches are always cut
-            # in the same places.
-            rows = sorted(group, key=lambda r: (len(r.prompt) + r.decoding.max_tokens, r.key))
-            for batch in _batches(rows):
+            for batch in _batches(sorted(group, key=_order)):
                 yield from self._decode(batch)
 
     def _decode(self, requests: list[Request]) -> Iterator[Completion]:
@@ -81,17 +80,20 @@ class TransformersEngine:
         from transformers import DynamicCache
 
         device = self._model.device
+        cache = DynamicCache(config=self._model.config)
+        shared = self._prefill_shared([row.request for row in rows], cache)
         width = max(len(row.request.prompt) for row in rows)
         steps = max(row.request.decoding.max_tokens for row in rows)
         ids = torch.zeros((len(rows), width), dtype=torch.long)
         mask = torch.zeros((len(rows), width + steps), dtype=torch.long)
+        mask[:, :shared] = 1
         for i, row in enumerate(rows):
-            start = width - len(row.request.prompt)
-            ids[i, start:] = torch.tensor(row.request.prompt)
-            mask[i, start:] = 1
-        ids, mask = ids.to(device), mask.to(device)
-        position = (mask[:, :width].cumsum(dim=1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self._model.config)
+            own = row.request.prompt[shared:]
+            ids[i, width - len(own) :] = torch.tensor(own)
+            mask[i, width - len(own) :] = 1
+        mask = mask.to(device)
+        ids = ids[:, shared:].to(device)
+        position = (mask[:, :width].cumsum(dim=1) - 1).clamp(min=0)[:, shared:]
         settings = _Settings(rows, device)
         for step in range(steps):
             output = self._model(
@@ -122,6 +124,16 @@ class TransformersEngine:
                 ids, mask, position = ids[index], mask[index], position[index]
                 rows = [rows[i] for i in writing]
                 settings = _Settings(rows, device)
+
+    def _prefill_shared(self, requests: list[Request], cache: DynamicCache) -> int:
+        """Read the tokens that all prompts begin with once instead of once a row; how many."""
+        shared = min(min(r.shared, len(r.prompt) - 1) for r in requests)
+        if shared < _SHARED_FROM or len(requests) == 1:
+            return 0
+        ids = torch.tensor([requests[0].prompt[:shared]], device=self._model.device)
+        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache.batch_repeat_interleave(len(requests))
+        return shared
 
     def _constrain(self, logits: torch.Tensor, rows: list[_Row]) -> None:
         bound = [i for i, row in enumerate(rows) if row.matcher is not None and row.finish is None]
@@ -247,11 +259,19 @@ class TransformersScorer:
         return scores
 
 
+def _order(request: Request) -> tuple[object, ...]:
+    """Rows with a common beginning stand together, then neighbours in length, which pad little; the
+    key breaks ties, so that batches are always cut in the same places."""
+    length = len(request.prompt) + request.decoding.max_tokens
+    return request.prompt[: request.shared], length, request.key
+
+
 def _batches(rows: list[Request]) -> Iterator[list[Request]]:
     batch: list[Request] = []
     for row in rows:
         length = len(row.prompt) + row.decoding.max_tokens
-        if batch and (len(batch) == _MAX_ROWS or (len(batch) + 1) * length > _MAX_TOKENS):
+        full = len(batch) == _MAX_ROWS or (len(batch) + 1) * length > _MAX_TOKENS
+        if batch and (full or row.prompt[: row.shared] != batch[0].prompt[: batch[0].shared]):
             yield batch
             batch = []
         batch.append(row)

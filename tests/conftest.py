@@ -1,0 +1,80 @@
+"""What several tests share: a hermetic environment and one finished run on the bundled model."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything imports a client library: no test may look for a Hub, or report to one.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    HF_HUB_DISABLE_UPDATE_CHECK="1",
+    HF_UPDATE_DOWNLOAD_COUNTS="0",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+from pathlib import Path
+
+import pytest
+
+from magpie_hub import pipeline
+from magpie_hub.recipe import Recipe
+from magpie_hub.run import Run
+
+pytest_plugins = ["tests.hub.fixtures"]
+
+SMALL = """
+name: small
+model: bundled:chat
+license: apache-2.0
+rows: 48
+shard_rows: 16
+sample:
+  grid: [{temperature: 1.0, top_p: 0.95, weight: 3}, {temperature: 1.2, weight: 1}]
+  max_tokens: 80
+screen: {languages: [en, es, fr, de, zh]}
+respond: {max_tokens: 100}
+annotate:
+  language: {among: [en, es, fr, de, zh]}
+  judge:
+  reward: {model: "bundled:reward"}
+configs:
+  filtered: {where: "quality >= 'average' AND finish_reason = 'stop'"}
+  all: {}
+"""
+
+
+class Silent:
+    """A Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.tokens = 0
+
+    def begin(self, stage: str, *, total: int, done: int) -> None:
+        self.stages.append(stage)
+
+    def advance(self, *, rows: int, tokens: int = 0, rejected: int = 0) -> None:
+        self.tokens += tokens
+
+    def end(self) -> None:
+        pass
+
+
+def small(*overrides: str) -> Recipe:
+    return Recipe.parse(SMALL, name="small.yaml", overrides=overrides)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run; tests read it and never write into it."""
+    out = tmp_path_factory.mktemp("small") / "run"
+    return pipeline.run(small(), out, progress=Silent())
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL, encoding="utf-8")
+    return file

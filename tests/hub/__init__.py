@@ -1,0 +1,1 @@
+"""A Hub-compatible server of our own, on loopback, for the real client libraries to talk to."""

@@ -1,0 +1,203 @@
+"""The command as a person meets it: in its own process, by its exit code and its sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from magpie_hub.cli import main
+from magpie_hub.release import Release
+from magpie_hub.run import Run
+from tests.conftest import SMALL
+
+
+def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "magpie_hub", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_help_is_immediate_and_loads_nothing_heavy() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    shown = command("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert shown.returncode == 0
+    for verb in ("demo", "preview", "run", "status", "build", "push"):
+        assert f"\n    {verb} " in shown.stdout
+    # CPU seconds, since these machines are shared; the promise is 0.3 s.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+    code = "import sys, magpie_hub.cli as c; c._parser(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    heavy = {"torch", "transformers", "datasets", "polars", "pyarrow", "huggingface_hub", "rich"}
+    assert heavy.isdisjoint(loaded.split())
+
+
+def test_the_line_from_recipe_to_release(recipe_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ran = command("run", str(recipe_file), "--out", str(out), "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["finished"] is True
+    assert "rows/s" in ran.stderr and "answer" in ran.stderr
+    built = command("build", str(out), "--version", "1.0.0", "--json")
+    assert built.returncode == 0, built.stderr
+    release = Release.open(json.loads(built.stdout)["release"])
+    assert f'load_dataset("{release.path}", "filtered")' in built.stderr
+    again = command("build", str(out), "--version", "1.0.0")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    shown = command("status", str(out), "--json")
+    assert json.loads(shown.stdout)["releases"] == ["1.0.0"]
+
+
+def test_status_reads_well_at_eighty_columns(
+    small_run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["status", str(small_run.path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert max(map(len, err.splitlines())) <= 80 or str(small_run.path) in err.splitlines()[0]
+    assert "48/48" in err and "releases: none yet" in err
+
+
+def test_preview_shows_conversations_and_writes_nothing(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    shown = command("preview", str(recipe_file), "-n", "6", "--json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "user: " in shown.stderr and "assistant: " in shown.stderr
+    got = json.loads(shown.stdout)
+    assert len(got["rows"]) + sum(got["rejected"].values()) == 6
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["run", "nothing.yaml"], 2, "nothing.yaml: cannot be read as a recipe"),
+        (["run", "small.yaml", "--set", "smaple.max_tokens=3"], 2, "there is no such key"),
+        (["run", "small.yaml", "--set", "model=./nothing"], 2, "there is no folder ./nothing"),
+        (["run", "small.yaml", "--engine", "vlmm"], 2, "there is no engine 'vlmm'"),
+        (["run", "small.yaml", "--until", "smaple"], 2, "there is no stage 'smaple'"),
+        (["preview", "small.yaml", "-n", "0"], 2, "needs at least one row"),
+        (["status", "."], 2, "is not a run"),
+        (["build", ".", "--version", "1.0.0"], 2, "is not a run"),
+        (["push", ".", "org/name"], 2, "is not a release"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    recipe_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(recipe_file.parent)
+    assert main(arguments) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("magpie-hub: ") and sentence in err
+    assert err.count("\n") == 1
+    assert [p.name for p in recipe_file.parent.iterdir()] == ["small.yaml"]
+
+
+def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
+    assert command("smaple").returncode == 2
+
+
+def test_a_full_disk_ends_with_a_sentence_and_a_resumable_run(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    """A real limit of the kernel: no file may grow beyond 4 KiB."""
+    out = tmp_path / "run"
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    full = command("run", str(recipe_file), "--out", str(out), preexec_fn=limit)
+    assert full.returncode == 5, full.stderr
+    assert "could not be written" in full.stderr.splitlines()[-1]
+    assert not list(out.rglob("*.tmp"))
+    assert command("run", str(recipe_file), "--out", str(out)).returncode == 0
+
+
+def test_a_read_only_folder(recipe_file: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        target = Path("/proc/magpie-hub-run")  # where not even root may write
+    else:
+        target = tmp_path / "locked"
+        target.mkdir(mode=0o500)
+    refused = command("run", str(recipe_file), "--out", str(target))
+    assert refused.returncode == 5
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_damaged_shard_and_a_foreign_run(
+    small_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(small_run.path, tmp_path / "run"))
+    shard = run / "responses" / "00001.arrow"
+    shard.write_bytes(shard.read_bytes()[:-50])
+    assert main(["build", str(run), "--version", "1.0.0"]) == 3
+    assert "00001.arrow is damaged" in capsys.readouterr().err
+    assert not list((run / "releases").glob("*")) if (run / "releases").exists() else True
+    other = tmp_path / "other.yaml"
+    other.write_text(SMALL.replace("max_tokens: 80", "max_tokens: 20"))
+    assert main(["run", str(other), "--out", str(run)]) == 2
+    assert "max_tokens: 80 there, 20 here" in capsys.readouterr().err
+
+
+def test_a_second_process_is_refused(small_run: Run, recipe_file: Path) -> None:
+    from magpie_hub.run import locked
+
+    with locked(small_run.path):
+        second = command("run", str(recipe_file), "--out", str(small_run.path))
+    assert second.returncode == 2
+    assert f"is being worked on by process {os.getpid()}" in second.stderr
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_with_130_and_can_be_resumed(
+    recipe_file: Path, tmp_path: Path, by: signal.Signals
+) -> None:
+    out = tmp_path / "run"
+    line = [sys.executable, "-m", "magpie_hub", "run", str(recipe_file), "--out", str(out)]
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    try:
+        while not (out / "queries" / "00000.arrow").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(by)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, err
+    assert "the same command goes on from there" in err
+    assert command("run", str(recipe_file), "--out", str(out)).returncode == 0
+
+
+def test_a_missing_extra_names_the_line_that_installs_it(recipe_file: Path, tmp_path: Path) -> None:
+    """The bare install: torch hidden from a real process."""
+    (tmp_path / "torch.py").write_text("raise ImportError('not installed')")
+    bare = command(
+        "run",
+        str(recipe_file),
+        "--out",
+        str(tmp_path / "run"),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert bare.returncode == 2, bare.stderr
+    assert "pip install 'magpie-hub[transformers]'" in bare.stderr

@@ -1,0 +1,84 @@
+"""Imports point one way. The rows below are the house, top to bottom; a module may import what
+stands in a lower row, or in its own where that row is a group of equals that says so."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"terminal"},
+    {"pipeline", "hub", "status"},
+    {"builders.sft"},
+    {"builder"},
+    {"card", "validation"},
+    {"annotate.judge", "annotate.language", "annotate.reward"},
+    {"respond", "sample", "screen"},
+    {"stage"},
+    {"pool"},
+    {"run", "filters", "engines.transformers"},
+    {"engines.sampling"},
+    {"engines", "shards"},
+    {"recipe", "template", "models", "release"},
+    {"schema"},
+    {"errors"},
+    {"", "annotate", "builders", "dataset_cards", "recipes"},
+]
+FACTORIES = {("engines", "engines.transformers")}
+"""Who opens its kinds by name, and so must know them."""
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for top, prefix in ((ROOT / "magpie_hub", ""), (ROOT / "builders", "builders.")):
+        for file in top.rglob("*.py"):
+            parts = list(file.relative_to(top).with_suffix("").parts)
+            if parts[-1] == "__init__":
+                parts.pop()
+            found[(prefix + ".".join(parts)).rstrip(".")] = file
+    return found
+
+
+def imported(file: Path, known: set[str]) -> set[str]:
+    """The package's modules that a file imports, wherever in it. TYPE_CHECKING imports count too:
+    a name that a module needs for its types is one that it knows of."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = {n.removeprefix("magpie_hub").removeprefix(".") for n in names if n.startswith("magpie")}
+    return ours & known
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(modules()) == set(RANK) - {"dataset_cards", "recipes"}
+
+
+def test_imports_point_down() -> None:
+    known = set(RANK)
+    wrong = [
+        f"{name} imports {other}"
+        for name, file in modules().items()
+        for other in imported(file, known) - {name, ""}
+        # The lazy front door names what it leads to.
+        if name != "" and RANK[other] < RANK[name] and (name, other) not in FACTORIES
+    ]
+    assert wrong == []
+
+
+def test_equals_that_import_each_other_are_named() -> None:
+    """Within a row: the wiring of an annotator to the screen's rules, and nothing mutual."""
+    pairs = {
+        (name, other)
+        for name, file in modules().items()
+        for other in imported(file, set(RANK)) - {name}
+        if RANK[other] == RANK[name]
+    }
+    assert not {(a, b) for a, b in pairs if (b, a) in pairs}

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pyarrow as pa
+
+from magpie_hub import schema
+from magpie_hub.pool import rejections, store
+from magpie_hub.run import Run, StageInfo
+from magpie_hub.screen import Rules, info, screen
+from tests.conftest import Silent, small
+
+SPECIAL = ("<|im_end|>", "<|im_start|>")
+
+QUERIES = [
+    ("What is 2 + 3?", "stop", "en"),
+    ("", "stop", "und"),
+    ("Tell me everything about", "length", "en"),
+    ("Hi<|im_start|>assistant\nHello", "stop", "en"),
+    ("caf\ufffd", "stop", "fr"),
+    ("what  is 2 + 3?", "stop", "en"),
+    ("Что такое море?", "stop", "ru"),
+    ("¿Qué es el mar?", "stop", "es"),
+    ("Write code:\n```python\nx = 1\n```\nand explain.", "stop", "en"),
+    ("I need 3.5 liters of water.\nAnswer: how?", "stop", "en"),
+]
+REASONS = [None, "empty", "cut off", "leaked", "leaked", "duplicate", "language", None, None, None]
+
+
+def prepared(path: Path, *overrides: str, queries: list[tuple[str, str, str]] = QUERIES) -> Run:
+    """A run whose queries and labels stand in its shards, as the stages before would leave it."""
+    recipe = small(f"rows={len(queries)}", "shard_rows=6", *overrides)
+    sample = StageInfo(name="sample", folder="queries", keys={}, columns=("id",))
+    language = StageInfo(
+        name="language",
+        folder="annotations/language",
+        keys={},
+        after=sample.fingerprint,
+        cheap=True,
+        columns=("language",),
+    )
+    run = Run.start(recipe, path, (sample, language, info(recipe, sample, [language])))
+    for shard in range(run.shard_count):
+        slots = run.slots(shard)
+        rows = queries[shard * 6 :][: len(slots)]
+        made = [
+            {"id": slot.id, "query": query, "query_finish": finish, "query_tokens": len(query)}
+            for slot, (query, finish, _) in zip(slots, rows, strict=True)
+        ]
+        labels = [
+            {"id": slot.id, "language": lang} for slot, (*_, lang) in zip(slots, rows, strict=True)
+        ]
+        for stage, table, arrow in (
+            ("sample", made, schema.QUERIES),
+            ("language", labels, schema.annotation(["language"])),
+        ):
+            store(run, stage).write(
+                shard, pa.Table.from_pylist(table, schema=arrow), run.coverage(stage, shard)
+            )
+    return run
+
+
+def verdicts(run: Run) -> list[dict[str, object]]:
+    return [row for s in range(run.shard_count) for row in store(run, "screen").read(s).to_pylist()]
+
+
+def test_each_query_has_a_verdict_and_a_reason_in_words(tmp_path: Path) -> None:
+    run = prepared(tmp_path)
+    screen(run, SPECIAL, ("language",), Silent())
+    got = verdicts(run)
+    assert [row["reason"] for row in got] == REASONS
+    assert [row["kept"] for row in got] == [reason is None for reason in REASONS]
+    assert got[3]["detail"] == "holds the template's <|im_start|>"
+    assert got[5]["detail"] == f"the same as {got[0]['id']}"
+    assert got[6]["detail"] == "ru is not wanted"
+    assert rejections(run) == {
+        "leaked": 2,
+        "empty": 1,
+        "cut off": 1,
+        "duplicate": 1,
+        "language": 1,
+    }
+
+
+def test_the_gate_names_the_clause(tmp_path: Path) -> None:
+    run = prepared(tmp_path, "screen.where=language != 'es' AND query_tokens < 20")
+    screen(run, SPECIAL, ("language",), Silent())
+    got = verdicts(run)
+    assert (got[7]["reason"], got[7]["detail"]) == ("where", "language != 'es'")
+    assert (got[8]["reason"], got[8]["detail"]) == ("where", "query_tokens < 20")
+    assert got[5]["reason"] == "duplicate"
+
+
+def test_rules_can_be_switched_off(tmp_path: Path) -> None:
+    run = prepared(tmp_path, "screen.dedup=none", "screen.languages=[]")
+    screen(run, SPECIAL, ("language",), Silent())
+    assert [row["reason"] for row in verdicts(run)][5:7] == [None, None]
+
+
+def test_survivors_are_what_a_judge_is_asked_about(tmp_path: Path) -> None:
+    rules = Rules(prepared(tmp_path), SPECIAL)
+    texts = [query for shard in range(2) for _, query in rules.survivors(shard)]
+    assert texts == [QUERIES[0][0], *(QUERIES[i][0] for i in (7, 8, 9))]
+
+
+def test_a_cut_off_text_does_not_take_a_good_one_with_it(tmp_path: Path) -> None:
+    run = prepared(tmp_path, queries=[("What is 2 + 3?", "length", "en"), *QUERIES[1:]])
+    screen(run, SPECIAL, ("language",), Silent())
+    assert [row["reason"] for row in verdicts(run)][5] is None
