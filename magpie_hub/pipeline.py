@@ -14,7 +14,7 @@ from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
 from magpie_hub.annotate import judge, language, reward
-from magpie_hub.engines import ENGINES, Engine, open_engine, open_scorer
+from magpie_hub.engines import Engine, open_engine, open_scorer, require
 from magpie_hub.errors import Interrupted, RecipeError, UsageError
 from magpie_hub.filters import Filter
 from magpie_hub.models import Model
@@ -92,8 +92,7 @@ def run(
 
     Stopping it at any moment loses the shards in flight and nothing else; calling it again goes on.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"there is no engine '{engine}'; there are: {', '.join(ENGINES)}.")
+    require(engine)
     if until not in STAGES:
         raise UsageError(f"there is no stage '{until}'; there are: {', '.join(STAGES)}.")
     plan = Plan(recipe)

@@ -27,7 +27,7 @@ from typing import IO
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from magpie_hub.errors import InvalidData, RunLocked, RunMismatch, UsageError
+from magpie_hub.errors import InvalidData, RunLocked, RunMismatch, StorageError, UsageError
 from magpie_hub.recipe import Cell, Recipe, Steer, pattern
 from magpie_hub.shards import ShardStore, leftovers, write_durably
 
@@ -197,8 +197,14 @@ class locked:  # noqa: N801 (reads as the statement it is: `with locked(path):`)
         self._stream: IO[str] | None = None
 
     def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        stream = self._path.open("a+")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            stream = self._path.open("a+")
+        except OSError as error:
+            raise StorageError(
+                f"{self._path.parent} cannot be written to ({error.strerror}); choose "
+                "another --out."
+            ) from error
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

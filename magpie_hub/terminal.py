@@ -169,6 +169,7 @@ def show_release(console: Console, release: Release) -> None:
         f"{size / 1e6:.1f} MB",
         highlight=False,
         markup=False,
+        soft_wrap=True,
     )
     console.print(table)
     for line in (

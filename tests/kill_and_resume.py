@@ -1,15 +1,22 @@
-"""Run a recipe in children that are killed with -9, until one ends by itself.
+"""Run a recipe again and again in children that are killed with -9.
 
-    python kill_and_resume.py RECIPE OUT DELAY...
+    python kill_and_resume.py RECIPE FOLDER KILLS SEED
 
-Prints, for each child, "killed" or its exit code. Children are forked from one process that has
-imported everything and started no thread, so that a kill falls into the work and not into imports.
+First one child runs undisturbed into FOLDER/whole. Then, in FOLDER/killed-N, children are killed at
+random moments, up to five in a row and within the time that the undisturbed one took, until the
+last ends by itself; so on until KILLS have hit. Prints JSON: what became of each child, by folder.
+
+Children are forked from one process that has imported everything and started no thread, so that a
+kill falls into the work and not into imports.
 """
 
+import json
 import os
+import random
 import signal
 import sys
 import time
+from pathlib import Path
 
 import datasets  # noqa: F401
 import torch
@@ -31,27 +38,41 @@ class Silent:
         pass
 
 
-def attempt(recipe: str, out: str, delay: float | None) -> str:
+def attempt(recipe: str, out: Path, delay: float) -> str:
+    """What became of one child that has ``delay`` seconds to live: "killed" or its exit code."""
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
         pipeline.run(Recipe.load(recipe), out, progress=Silent())
         os._exit(0)
-    if delay is not None:
-        deadline = time.monotonic() + delay
-        while time.monotonic() < deadline:
-            done, code = os.waitpid(child, os.WNOHANG)
-            if done:
-                return str(os.waitstatus_to_exitcode(code))
-            time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-    _, code = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(code)
+    deadline = time.monotonic() + delay
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return str(os.waitstatus_to_exitcode(status))
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
     return "killed" if code == -signal.SIGKILL else str(code)
 
 
+def main(recipe: str, folder: Path, kills: int, seed: int) -> dict[str, list[str]]:
+    draw = random.Random(seed)
+    started = time.monotonic()
+    ends = {"whole": [attempt(recipe, folder / "whole", 600.0)]}
+    length = time.monotonic() - started
+    while sum(end.count("killed") for end in ends.values()) < kills:
+        name = f"killed-{len(ends)}"
+        delays = [draw.uniform(0.0, length) for _ in range(5)] + [600.0]
+        ends[name] = []
+        for delay in delays:
+            ends[name].append(attempt(recipe, folder / name, delay))
+            if ends[name][-1] != "killed":
+                break
+    return ends
+
+
 if __name__ == "__main__":
-    recipe, out, *delays = sys.argv[1:]
-    for delay in [*map(float, delays), None]:
-        sys.stdout.write(attempt(recipe, out, delay) + "\n")
-        sys.stdout.flush()
+    recipe, folder, kills, seed = sys.argv[1:]
+    sys.stdout.write(json.dumps(main(recipe, Path(folder), int(kills), int(seed))))

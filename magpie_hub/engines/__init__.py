@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
-from magpie_hub.errors import UsageError
+from magpie_hub.errors import MissingExtra, UsageError
 from magpie_hub.models import Model
 
 FinishReason = Literal["stop", "length"]
-ENGINES = ("transformers",)
+ENGINES = {"transformers": ("torch", "llguidance")}
+"""The packages that an engine needs; its extra has its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,22 @@ class Scorer(Protocol):
     def score(self, sequences: Sequence[tuple[int, ...]]) -> list[float]: ...
 
 
+def require(name: str) -> None:
+    """``UsageError`` where there is no such engine, ``MissingExtra`` where it is not installed."""
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine '{name}'; there are: {', '.join(ENGINES)}.")
+    for package in ENGINES[name]:
+        if find_spec(package) is None:
+            raise MissingExtra(package, extra=name)
+
+
 def open_engine(name: str, model: Model) -> Engine:
     """The engine of that name with ``model`` loaded. ``MissingExtra`` where it is not installed,
     ``EngineError`` where the model does not load."""
-    if name == "transformers":
-        from magpie_hub.engines.transformers import TransformersEngine
+    require(name)
+    from magpie_hub.engines.transformers import TransformersEngine
 
-        return TransformersEngine(model)
-    raise UsageError(f"there is no engine '{name}'; there are: {', '.join(ENGINES)}.")
+    return TransformersEngine(model)
 
 
 def open_scorer(model: Model) -> Scorer:

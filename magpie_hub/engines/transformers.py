@@ -12,17 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+import torch
+
 from magpie_hub.engines import Completion, FinishReason, Request
-from magpie_hub.errors import EngineError, MissingExtra
-from magpie_hub.models import Model
-
-try:
-    import numpy as np
-    import torch
-except ImportError as error:
-    raise MissingExtra("torch", "transformers") from error
-
 from magpie_hub.engines.sampling import choose, uniforms
+from magpie_hub.errors import EngineError
+from magpie_hub.models import Model
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -189,11 +185,8 @@ class _Grammars:
     """JSON schemas as token masks, by llguidance."""
 
     def __init__(self, source: Model, stop_ids: list[int]) -> None:
-        try:
-            import llguidance
-            import llguidance.hf
-        except ImportError as error:
-            raise MissingExtra("llguidance", "transformers") from error
+        import llguidance
+        import llguidance.hf
         from transformers import AutoTokenizer
 
         self._matchers = llguidance.LLMatcher
