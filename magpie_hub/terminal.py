@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 from rich import box
 from rich.console import Console, Group
+from rich.filesize import decimal
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -166,7 +167,7 @@ def show_release(console: Console, release: Release) -> None:
     console.print(
         f"{manifest.name} {manifest.version}: {manifest.slots:,} queries sampled, "
         f"{rejected:,} rejected by the screen, {len(manifest.files) + 1} files, "
-        f"{size / 1e6:.1f} MB",
+        f"{decimal(size)}",
         highlight=False,
         markup=False,
         soft_wrap=True,
