@@ -27,17 +27,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import datasets
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import magpie_hub
-from magpie_hub import card, filters, schema
+from magpie_hub import card, filters, parquet, schema
 from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
 from magpie_hub.filters import Filter, nearest
+from magpie_hub.parquet import SPLIT, ConfigWriter, kept_rows
 from magpie_hub.release import (
     MANIFEST,
-    ClauseCount,
     ColumnEntry,
     ConfigEntry,
     FileEntry,
@@ -45,17 +43,11 @@ from magpie_hub.release import (
     Producer,
     Provenance,
     Release,
-    SplitEntry,
     file_entry,
 )
 from magpie_hub.validation import Validator
 
-SPLIT = "train"
 _HOME = "magpie_hub.builders"
-GROUP_BYTES = 64 << 20
-"""A row group holds at most this, uncompressed: the Hub's viewer wants less than 100 MB."""
-FILE_BYTES = 512 << 20
-"""A Parquet file is closed once it holds this much, uncompressed."""
 REPORT_EVERY = 100_000
 
 
@@ -164,7 +156,7 @@ class MagpieBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _generate_tables(self) -> Iterator[tuple[datasets.builder.Key, pa.Table]]:
         columns = self.columns(self.pool)
         for index, shard in enumerate(self.pool.shards()):
-            table, _ = _cut(self.rows(shard, columns), self.filter)
+            table, _ = kept_rows(self.rows(shard, columns), self.filter)
             yield datasets.builder.Key(index, 0), table
 
     @classmethod
@@ -176,7 +168,7 @@ class MagpieBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             gaps = [(name, table.column(name).null_count) for name in table.column_names]
             digest.update(repr((table.num_rows, gaps)).encode())
         sources = [sys.modules[c.__module__] for c in cls.__mro__ if issubclass(c, MagpieBuilder)]
-        for module in (*sources, filters, schema):
+        for module in (*sources, filters, parquet, schema):
             digest.update(inspect.getsource(module).encode())
         return digest.hexdigest()[:32]
 
@@ -225,12 +217,12 @@ def build(
     columns, configs = builder.columns(pool), builder.configs(pool)
     cuts = {config.name: builder.cut(config, pool) for config in configs}
     with _appearing(out) as folder:
-        writers = {c.name: _Writer(folder, c.name, columns, cuts[c.name]) for c in configs}
+        writers = {c.name: ConfigWriter(folder, c.name, columns, cuts[c.name]) for c in configs}
         with ExitStack() as closing:
             for writer in writers.values():
                 closing.callback(writer.close)
             _write(pool, builder, columns, writers, report)
-        entries = {config.name: writers[config.name].entry(config) for config in configs}
+        entries = {config.name: _entry(config, writers[config.name]) for config in configs}
         for name, entry in entries.items():
             report(f"{name}: {entry.rows:,} rows")
         _describe(pool, version, out, folder, builder, columns, entries)
@@ -241,7 +233,7 @@ def _write(
     pool: Pool,
     builder: type[MagpieBuilder],
     columns: tuple[str, ...],
-    writers: Mapping[str, _Writer],
+    writers: Mapping[str, ConfigWriter],
     report: Callable[[str], None],
 ) -> None:
     """The pass over the pool. After a bad row nothing more is written, but all rows are checked."""
@@ -262,112 +254,14 @@ def _write(
         raise InvalidData("there is no answered row to build from; run the recipe first.")
 
 
-class _Writer:
-    """The Parquet files of one config, in the order of the pool."""
-
-    def __init__(
-        self, folder: Path, name: str, columns: tuple[str, ...], cut: Filter | None
-    ) -> None:
-        self._folder, self._name, self._filter = folder, name, cut
-        self._schema = schema.arrow_schema(columns)
-        self._funnel: tuple[ClauseCount, ...] = ()
-        self._pending: list[pa.Table] = []
-        self._parts: list[Path] = []
-        self._open: pq.ParquetWriter | None = None
-        self._rows = self._bytes = self._waiting = self._in_file = 0
-
-    def add(self, table: pa.Table) -> None:
-        table, counts = _cut(table, self._filter)
-        self._funnel = _sum(self._funnel, counts)
-        self._rows += table.num_rows
-        self._bytes += table.nbytes
-        self._pending.append(table)
-        self._waiting += table.nbytes
-        if self._waiting >= GROUP_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        if self._open:
-            self._open.close()
-            self._open = None
-
-    def entry(self, config: MagpieConfig) -> ConfigEntry:
-        """The files get their final names, which hold how many they are."""
-        if not self._rows:
-            bad = next(count for count in self._funnel if not count.kept)
-            raise InvalidData(
-                f"the config {config.name!r} is empty: its clause `{bad.clause}` kept none of the "
-                f"{bad.before:,} rows that came to it; loosen it or make more rows."
-            )
-        files = []
-        for index, part in enumerate(self._parts):
-            final = part.with_name(f"{SPLIT}-{index:05d}-of-{len(self._parts):05d}.parquet")
-            part.rename(final)
-            files.append(final.relative_to(self._folder).as_posix())
-        split = SplitEntry(rows=self._rows, num_bytes=self._bytes, files=tuple(files))
-        return ConfigEntry(
-            default=config.default,
-            where=config.where,
-            description=config.description or "",
-            funnel=self._funnel,
-            splits={SPLIT: split},
-        )
-
-    def _flush(self) -> None:
-        pending = pa.concat_tables(self._pending) if self._pending else None
-        self._pending, self._waiting = [], 0
-        for group in _groups(pending) if pending else ():
-            if self._open is None:
-                self._open = self._new_file()
-            self._open.write_table(group, row_group_size=group.num_rows)
-            self._in_file += group.nbytes
-            if self._in_file >= FILE_BYTES:
-                self._open.close()
-                self._open, self._in_file = None, 0
-
-    def _new_file(self) -> pq.ParquetWriter:
-        part = self._folder / "data" / self._name / f"{len(self._parts):05d}.part"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        self._parts.append(part)
-        return pq.ParquetWriter(
-            str(part),
-            self._schema,
-            compression="zstd",
-            compression_level=3,
-            use_content_defined_chunking=True,
-            write_page_index=True,
-        )
-
-
-def _cut(table: pa.Table, cut: Filter | None) -> tuple[pa.Table, tuple[ClauseCount, ...]]:
-    if cut is None:
-        return table, ()
-    frame = pl.from_arrow(table.select(cut.columns))
-    assert isinstance(frame, pl.DataFrame)
-    keep, counts = cut.funnel(frame)
-    return table.filter(keep.to_arrow()), counts
-
-
-def _sum(left: tuple[ClauseCount, ...], right: tuple[ClauseCount, ...]) -> tuple[ClauseCount, ...]:
-    """The funnel of two tables together; the first one may have seen none yet."""
-    if not left:
-        return right
-    return tuple(
-        ClauseCount(clause=a.clause, before=a.before + b.before, kept=a.kept + b.kept)
-        for a, b in zip(left, right, strict=True)
+def _entry(config: MagpieConfig, writer: ConfigWriter) -> ConfigEntry:
+    return ConfigEntry(
+        default=config.default,
+        where=config.where,
+        description=config.description or "",
+        funnel=writer.funnel,
+        splits={SPLIT: writer.split()},
     )
-
-
-def _groups(table: pa.Table) -> Iterator[pa.Table]:
-    """Halves until each is small enough, or a single row."""
-    if table.nbytes <= GROUP_BYTES or table.num_rows <= 1:
-        if table.num_rows:
-            yield table
-        return
-    half = table.num_rows // 2
-    yield from _groups(table.slice(0, half))
-    yield from _groups(table.slice(half))
 
 
 def _describe(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from magpie_hub import builder, schema
+from magpie_hub import builder, parquet, schema
 from magpie_hub.builder import build, builder_class, kinds, load_builder
 from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
 from magpie_hub.release import Release
@@ -99,8 +99,8 @@ def test_builds_of_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
 def test_large_configs_are_cut_and_only_grow_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builder, "GROUP_BYTES", 4_000)
-    monkeypatch.setattr(builder, "FILE_BYTES", 12_000)
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 4_000)
+    monkeypatch.setattr(parquet, "FILE_BYTES", 12_000)
     pools = [HandPool(rows=[row(i) for i in range(n)]) for n in (300, 400)]
     old, new = (made(pool, tmp_path / str(len(pool.rows))) for pool in pools)
     for release, rows in ((old, 300), (new, 400)):
@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_nothing(
     limit: int, group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel refuses to let a file grow: what a quota or a full disk does, at the same call."""
-    monkeypatch.setattr(builder, "GROUP_BYTES", group)
+    monkeypatch.setattr(parquet, "GROUP_BYTES", group)
     pool = HandPool(rows=[row(i) for i in range(4_000)], shard_rows=500)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

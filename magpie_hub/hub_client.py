@@ -1,0 +1,166 @@
+"""The client libraries, their waits and their errors: every request ends, what passes by itself is
+waited for, and what does not leaves as one sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from magpie_hub.errors import HubError
+
+if TYPE_CHECKING:
+    from httpx2 import Client, Request, Response
+    from huggingface_hub import HfApi
+
+Report = Callable[[str], None]
+T = TypeVar("T")
+
+HIDDEN = "hf_***"  # stands where a token stood
+TIMEOUT = 120.0  # seconds without a byte; the libraries would wait for ever
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each try after the first
+LONGEST_WAIT = 60.0  # seconds that the Hub may ask us to wait; more is an error
+PASSING = (408, 409, 412, 429, 500, 502, 503, 504)  # looking again shows what to do
+
+
+@contextmanager
+def connect(repo_id: str, token: str | None) -> Iterator[tuple[HfApi, str]]:
+    """A client and the token that it uses; what it raises leaves as one ``HubError``."""
+    from huggingface_hub import HfApi, get_token, set_client_factory
+    from huggingface_hub.utils import _http
+
+    def client() -> Client:
+        made = before()
+        hooks = made.event_hooks
+        made.event_hooks = {
+            "request": [*hooks["request"], _bound],
+            "response": [*hooks["response"], _refuse_long_waits],
+        }
+        return made
+
+    secret = ""
+    before = _http._GLOBAL_CLIENT_FACTORY  # a caller's proxies and certificates stay in force
+    set_client_factory(client)
+    try:
+        secret = (token or get_token() or "").strip()
+        if not secret:
+            raise HubError("There is no token for the Hub; set HF_TOKEN or run `hf auth login`.")
+        yield HfApi(token=secret), secret
+    except _failures() as error:
+        sentence = _sentence(error, repo_id)
+        raise HubError(sentence.replace(secret, HIDDEN) if secret else sentence) from error
+    finally:
+        set_client_factory(before)
+
+
+def _bound(request: Request) -> None:
+    """Some calls of the libraries have no timeout, whatever the client's is."""
+    given = request.extensions.get("timeout", {})
+    kinds = ("connect", "read", "write", "pool")
+    request.extensions["timeout"] = {
+        kind: TIMEOUT if given.get(kind) is None else given[kind] for kind in kinds
+    }
+
+
+def _asked_wait(response: Response) -> float:
+    """Seconds that the Hub asks to wait; 0 where it does not say."""
+    used_up = re.search(r"\br=0;\s*t=(\d+)", response.headers.get("ratelimit", ""))
+    asked = used_up[1] if used_up else response.headers.get("retry-after", "")
+    return float(asked) if asked.isdigit() and response.status_code in PASSING else 0.0
+
+
+def _refuse_long_waits(response: Response) -> None:
+    """The libraries would sleep for as long as they are told."""
+    if (wait := _asked_wait(response)) > LONGEST_WAIT:
+        raise HubError(
+            f"The Hub asks to wait {wait:.0f} s ({response.status_code}); push again after that. "
+            "What is there stays, and the push goes on from it."
+        )
+
+
+def patiently(call: Callable[[], T], report: Report) -> T:
+    """``call``, again after what passes by itself. It must look at the Hub first each time."""
+    for wait in WAITS:
+        try:
+            return call()
+        except _failures() as error:
+            if (why := _passing(error)) is None:
+                raise
+            wait = max(wait, _asked_wait(error.response) if hasattr(error, "response") else 0)
+            report(f"{why}; looking again in {wait:.0f} s.")
+            time.sleep(wait)
+    return call()
+
+
+def _passing(error: BaseException) -> str | None:
+    """What happened, where trying again may help."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status in (409, 412):
+            return "Someone else changed the repository meanwhile"
+        return f"The Hub answered {status}" if status in PASSING else None
+    if isinstance(error, _http_error()):
+        return f"The connection to the Hub failed ({type(error).__name__})"
+    if isinstance(error, json.JSONDecodeError):
+        return "Something that is not the Hub answered"
+    return None
+
+
+def _http_error() -> type[Exception]:
+    """The root of the HTTP library's errors: httpx or httpx2, by the line of huggingface_hub."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return HfHubHTTPError.__bases__[0]
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """All that the libraries raise; xet raises the builtin ``ConnectionError``, an ``OSError``."""
+    from huggingface_hub import errors
+
+    login = (getattr(errors, name, OSError) for name in ("OIDCError", "DeviceCodeError"))
+    return (_http_error(), OSError, ValueError, RuntimeError, *login)
+
+
+def _sentence(error: BaseException, repo_id: str) -> str:
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (HubError, _http_error())):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, HubError):
+        return str(cause)
+    if isinstance(cause, HfHubHTTPError) and not isinstance(error, ValueError):
+        said = f" ({cause.server_message})" if cause.server_message else ""
+        status = cause.response.status_code
+        if status == 401:
+            return (
+                "The Hub does not accept the token: it is wrong, expired or revoked; set HF_TOKEN "
+                "to a valid one or run `hf auth login`."
+            )
+        if status == 403:
+            return (
+                f"The token may not write to {repo_id}{said}; use one with write access to "
+                f"{repo_id.split('/')[0]}, or push to a name of your own."
+            )
+        if status in PASSING:
+            return (
+                f"The Hub still answers {status} after {len(WAITS) + 1} tries{said}; push again "
+                "later. What is there stays, and the push goes on from it."
+            )
+        return f"The Hub refused with {status}{said}; nothing more was changed in {repo_id}."
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, so the Hub cannot be reached; unset it and push again."
+    if isinstance(error, RuntimeError) and cause is not None:
+        error = cause  # a failed upload of a file; the connection's error says more
+    text = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, (_http_error(), OSError, json.JSONDecodeError)):
+        return (
+            f"The Hub could not be reached ({text or type(error).__name__}); check the network and "
+            "HF_ENDPOINT, then push again: it goes on from what is there."
+        )
+    return f"The Hub refused: {text}. Nothing was released; mend that and push again."
