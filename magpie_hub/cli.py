@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from magpie_hub.recipe import Recipe
     from magpie_hub.release import Release
     from magpie_hub.run import Run
-
-_DEMO_VERSION = "1.0.0"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,19 +111,29 @@ def _demo(options: argparse.Namespace) -> object:
     from importlib import resources
 
     from magpie_hub.recipe import Recipe
-    from magpie_hub.release import MANIFEST, Release
     from magpie_hub.terminal import show_release
 
     text = (resources.files("magpie_hub.recipes") / "demo.yaml").read_text(encoding="utf-8")
     overrides = [*options.set, *([f"rows={options.rows}"] if options.rows else [])]
     recipe = Recipe.parse(text, name="demo.yaml", overrides=overrides)
-    out = Path(options.out)
-    run = _advance(recipe, out, options)
-    folder = _release_folder(run, _DEMO_VERSION)
-    made = (folder / MANIFEST).is_file()
-    release = Release.open(folder) if made else _build_release(run, _DEMO_VERSION)
+    run = _advance(recipe, Path(options.out), options)
+    release = _demo_release(run)
     show_release(_console(), release)
-    return {"run": str(out), "release": str(folder), "configs": _rows(release)}
+    return {"run": str(run.path), "release": str(release.path), "configs": _rows(release)}
+
+
+def _demo_release(run: Run) -> Release:
+    """The release of the run as it stands: the one that is there, or the next version."""
+    from magpie_hub.release import MANIFEST, Release
+
+    for minor in count():
+        version = f"1.{minor}.0"
+        folder = _release_folder(run, version)
+        if not (folder / MANIFEST).is_file():
+            return _build_release(run, version)
+        if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
+            return Release.open(folder)
+    raise AssertionError("versions do not end")
 
 
 def _preview(options: argparse.Namespace) -> object:
@@ -222,11 +231,13 @@ def _release_folder(run: Run, version: str) -> Path:
 def _build_release(run: Run, version: str) -> Release:
     from magpie_hub.builder import build
     from magpie_hub.pool import RunPool
+    from magpie_hub.run import locked
     from magpie_hub.terminal import reporter
 
     folder = _release_folder(run, version)
     report = reporter(_console())
-    return build(RunPool(run), version, folder, kind=run.recipe.builder, report=report)
+    with locked(run.path):
+        return build(RunPool(run), version, folder, kind=run.recipe.builder, report=report)
 
 
 def _rows(release: Release) -> dict[str, int]:

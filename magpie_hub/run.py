@@ -103,14 +103,7 @@ class Run:
         path = Path(path)
         if not (path / INFO).is_file():
             raise UsageError(f"{path} is not a run: it has no {INFO}.")
-        try:
-            info = RunInfo.model_validate_json((path / INFO).read_bytes())
-        except ValidationError as error:
-            raise InvalidData(
-                f"{path / INFO} is damaged; `magpie-hub run` with the same recipe and --out writes "
-                "it anew after it is deleted."
-            ) from error
-        return cls(path, Recipe.load(path / "recipe.yaml"), info)
+        return cls(path, Recipe.load(path / "recipe.yaml"), _read_info(path))
 
     @classmethod
     def start(cls, recipe: Recipe, path: str | Path, stages: tuple[StageInfo, ...]) -> Run:
@@ -124,14 +117,15 @@ class Run:
             versions={lib: metadata.version(lib) for lib in _LIBRARIES if _installed(lib)},
         )
         if (path / INFO).is_file():
-            _refuse_contradiction(path, cls.open(path).info, info)
+            _refuse_contradiction(path, _read_info(path), info)
         elif path.is_dir() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise UsageError(f"{path} is not empty and no run; choose another --out.")
         for file in leftovers(path):
             file.unlink(missing_ok=True)
-        write_durably(path / "recipe.yaml", lambda s: s.write(recipe.to_yaml().encode()))
+        # The info first: a folder that has it is ours, whatever else a kill has left undone.
         text = info.model_dump_json(indent=2) + "\n"
         write_durably(path / INFO, lambda stream: stream.write(text.encode()))
+        write_durably(path / "recipe.yaml", lambda s: s.write(recipe.to_yaml().encode()))
         return cls(path, recipe, info)
 
     @property
@@ -222,6 +216,15 @@ class locked:  # noqa: N801 (reads as the statement it is: `with locked(path):`)
     def __exit__(self, *_: object) -> None:
         if self._stream is not None:
             self._stream.close()
+
+
+def _read_info(path: Path) -> RunInfo:
+    try:
+        return RunInfo.model_validate_json((path / INFO).read_bytes())
+    except ValidationError as error:
+        raise InvalidData(
+            f"{path / INFO} is damaged; put back a copy, or choose another --out."
+        ) from error
 
 
 def _refuse_contradiction(path: Path, old: RunInfo, new: RunInfo) -> None:

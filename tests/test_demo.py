@@ -75,3 +75,9 @@ def test_from_nothing_to_a_dataset_at_a_tag(hub: Hub, tmp_path: Path) -> None:
 
     again = run(*command, "demo", "--rows", "120", "--out", str(out), "--json", env=offline)
     assert json.loads(again.stdout)["release"] == folder
+
+    # More rows are the next version: the old rows stand in it as they were.
+    more = run(*command, "demo", "--rows", "150", "--out", str(out), "--json", env=offline)
+    grown = json.loads(more.stdout)["release"]
+    assert grown == folder.replace("1.0.0", "1.1.0")
+    assert load(offline, grown, "all")[: len(everything)] == everything

@@ -107,6 +107,19 @@ def test_leftovers_of_a_killed_process_are_swept(tmp_path: Path) -> None:
     assert list((tmp_path / "queries").iterdir()) == []
 
 
+def test_a_kill_between_the_two_files_of_a_new_run_is_resumed(tmp_path: Path) -> None:
+    started(tmp_path)
+    (tmp_path / "recipe.yaml").unlink()
+    assert Run.open(started(tmp_path).path).recipe.rows == 48
+
+
+def test_a_recipe_of_the_user_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("# mine")
+    with pytest.raises(UsageError, match="not empty and no run"):
+        started(tmp_path)
+    assert (tmp_path / "recipe.yaml").read_text() == "# mine"
+
+
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
     with (
         locked(tmp_path),

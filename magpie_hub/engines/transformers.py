@@ -279,7 +279,9 @@ def _load(auto: Any, model: Model) -> PreTrainedModel:  # noqa: ANN401 (one of t
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     on_gpu = torch.cuda.is_available()
     try:
-        loaded = auto.from_pretrained(model.path, dtype="auto" if on_gpu else torch.float32)
+        loaded = auto.from_pretrained(
+            model.path, dtype="auto" if on_gpu else torch.float32, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EngineError(f"the model {model.ref} does not load: {reason}") from error
