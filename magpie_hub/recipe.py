@@ -51,7 +51,8 @@ class Sample(_Part):
 
 
 class Screen(_Part):
-    """What a query must pass before it is answered. Empty, cut off and leaked ones never do."""
+    """What a query must pass before it is answered. Empty, cut off, leaked and garbled ones never
+    do."""
 
     dedup: Literal["exact", "none"] = "exact"
     languages: tuple[str, ...] = ()

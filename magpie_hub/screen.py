@@ -31,7 +31,7 @@ Reason = tuple[str, str]
 def rules_keys(recipe: Recipe) -> dict[str, str]:
     """The rules that need nothing but the query and its language."""
     return {
-        "rules": "empty, cut off, leaked",
+        "rules": "empty, cut off, leaked, garbled",
         "dedup": recipe.screen.dedup,
         "languages": ", ".join(recipe.screen.languages) or "any",
     }
@@ -89,6 +89,7 @@ class Rules:
             self._empty,
             self._cut_off,
             self._leaked,
+            self._garbled,
             self._duplicate,
             self._language,
         )
@@ -121,11 +122,11 @@ class Rules:
         return ("cut off", f"not ended after {self._run.recipe.sample.max_tokens} tokens")
 
     def _leaked(self, row: dict[str, str]) -> Reason | None:
-        if found := self._special.search(row["query"]):
-            return ("leaked", f"holds the template's {found.group()}")
-        if "\ufffd" in row["query"]:
-            return ("leaked", "holds bytes that are no text")
-        return None
+        found = self._special.search(row["query"])
+        return ("leaked", f"holds the template's {found.group()}") if found else None
+
+    def _garbled(self, row: dict[str, str]) -> Reason | None:
+        return ("garbled", "holds bytes that are no text") if "\ufffd" in row["query"] else None
 
     def _duplicate(self, row: dict[str, str]) -> Reason | None:
         if self._run.recipe.screen.dedup == "none":

@@ -22,7 +22,7 @@ QUERIES = [
     ("Write code:\n```python\nx = 1\n```\nand explain.", "stop", "en"),
     ("I need 3.5 liters of water.\nAnswer: how?", "stop", "en"),
 ]
-REASONS = [None, "empty", "cut off", "leaked", "leaked", "duplicate", "language", None, None, None]
+REASONS = [None, "empty", "cut off", "leaked", "garbled", "duplicate", "language", None, None, None]
 
 
 def prepared(path: Path, *overrides: str, queries: list[tuple[str, str, str]] = QUERIES) -> Run:
@@ -72,9 +72,10 @@ def test_each_query_has_a_verdict_and_a_reason_in_words(tmp_path: Path) -> None:
     assert got[5]["detail"] == f"the same as {got[0]['id']}"
     assert got[6]["detail"] == "ru is not wanted"
     assert rejections(run) == {
-        "leaked": 2,
         "empty": 1,
         "cut off": 1,
+        "leaked": 1,
+        "garbled": 1,
         "duplicate": 1,
         "language": 1,
     }
