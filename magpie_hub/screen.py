@@ -176,4 +176,4 @@ def _gate(
         keep = Filter.parse(clause, columns).keep(frame)
         for name, passed in zip(frame["id"], keep, strict=True):
             if not passed and verdicts[name] is None:
-                verdicts[name] = ("where", clause)
+                verdicts[name] = (clause, "the screen's where")

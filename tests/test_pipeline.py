@@ -79,13 +79,13 @@ def test_a_new_gate_screens_again_and_samples_and_judges_nothing(tmp_path: Path)
     strict, _ = run_small(tmp_path / "run", "screen.where=quality >= 'good'")
     few = sum(len(table) for table in RunPool(strict).shards())
     kept = {row["id"]: row for table in RunPool(strict).shards() for row in table.to_pylist()}
-    turned_away = rejections(strict)["where"]
+    turned_away = rejections(strict)["quality >= 'good'"]
     loose, progress = run_small(tmp_path / "run", "screen.where=quality >= 'very poor'")
     assert progress.stages == ["screen", "respond", "reward"]
     rows = {row["id"]: row for table in RunPool(loose).shards() for row in table.to_pylist()}
     assert len(rows) > few
     assert {name: rows[name] for name in kept} == kept
-    assert turned_away > rejections(loose).get("where", 0)
+    assert turned_away > rejections(loose).get("quality >= 'very poor'", 0)
 
 
 @pytest.mark.parametrize(

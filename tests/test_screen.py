@@ -85,8 +85,8 @@ def test_the_gate_names_the_clause(tmp_path: Path) -> None:
     run = prepared(tmp_path, "screen.where=language != 'es' AND query_tokens < 20")
     screen(run, SPECIAL, ("language",), Silent())
     got = verdicts(run)
-    assert (got[7]["reason"], got[7]["detail"]) == ("where", "language != 'es'")
-    assert (got[8]["reason"], got[8]["detail"]) == ("where", "query_tokens < 20")
+    assert (got[7]["reason"], got[7]["detail"]) == ("language != 'es'", "the screen's where")
+    assert got[8]["reason"] == "query_tokens < 20"
     assert got[5]["reason"] == "duplicate"
 
 
