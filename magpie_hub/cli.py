@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magpie_hub import __version__
-from magpie_hub.errors import Interrupted, MagpieHubError, UsageError
+from magpie_hub.errors import EngineError, Interrupted, MagpieHubError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("stopped.", Interrupted.exit_code)
     if options.json:
-        print(json.dumps(result, ensure_ascii=False))
+        _print_json(result)
     return 0
+
+
+def _print_json(result: object) -> None:
+    print(json.dumps(result, ensure_ascii=False))
 
 
 def _fail(message: str, code: int) -> int:
@@ -75,6 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", default="magpie-demo", metavar="DIR", help="default: %(default)s")
     demo.add_argument("--rows", type=int, metavar="N", help="queries to sample; default: 500")
     making(demo)
+
+    probe = verb("probe", "is this model a source: its derived template, sample queries, health")
+    probe.add_argument("model", metavar="MODEL", help="a Hub id or a folder")
+    probe.add_argument("-n", type=int, default=64, metavar="N", help="queries; default: 64")
+    probe.add_argument("--engine", default="transformers", metavar="E", help="what runs the model")
+    probe.add_argument("--revision", metavar="REV", help="of a model on the Hub")
+    probe.add_argument("--temperature", type=float, default=1.0, metavar="T")
+    probe.add_argument("--top-p", type=float, default=1.0, metavar="P")
+    probe.add_argument("--system", metavar="TEXT", help="a system prompt to steer the queries")
+    probe.add_argument("--judge", action="store_true", help="the model also labels its queries")
 
     preview = verb("preview", "a few rows of a recipe, nothing written")
     preview.add_argument("recipe", metavar="RECIPE")
@@ -134,6 +148,30 @@ def _demo_release(run: Run) -> Release:
         if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
             return Release.open(folder)
     raise AssertionError("versions do not end")
+
+
+def _probe(options: argparse.Namespace) -> object:
+    from magpie_hub.probe import probe
+    from magpie_hub.terminal import reporter
+
+    found = probe(
+        options.model,
+        options.n,
+        options.engine,
+        revision=options.revision,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        system=options.system,
+        judge=options.judge,
+    )
+    say = reporter(_console())
+    for line in found.lines():
+        say(line)
+    if not found.usable:
+        if options.json:
+            _print_json(found.model_dump())
+        raise EngineError(f"{options.model} is not usable as a source as it was probed.")
+    return found.model_dump()
 
 
 def _preview(options: argparse.Namespace) -> object:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
@@ -21,6 +20,7 @@ from magpie_hub.models import Model
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run, StageInfo, locked
 from magpie_hub.stage import Progress
+from magpie_hub.template import ChatTemplate, Override
 
 STAGES = ("sample", "screen", "respond", "annotate")
 
@@ -50,6 +50,13 @@ class Plan:
             if settings.reward
             else None
         )
+        self.asking = self._template(self.asker, override=True)
+        self.responding = self._template(
+            self.responder, override=self.responder == self.asker, thinking=recipe.respond.thinking
+        )
+        self.judging = self._judging() if self.judge else None
+        self._check_answers()
+        self._check_steering()
         self.stages = self._stages()
 
     def _other(self, ref: str | None, revision: str | None, *loc: str) -> Model:
@@ -62,9 +69,46 @@ class Plan:
         except UsageError as error:
             raise RecipeError(f"{self.recipe.place(*loc)}: {error}") from error
 
+    def _template(
+        self, model: Model, *, override: bool = False, thinking: bool | None = None
+    ) -> ChatTemplate:
+        given = self.recipe.template.override if override else None
+        pinned = Override(given.prefix, given.post_query) if given else None
+        try:
+            return template.load(model.path, override=pinned, thinking=thinking)
+        except UsageError as error:
+            raise RecipeError(f"{self.recipe.place('model')}: {error}") from error
+
+    def _judging(self) -> ChatTemplate:
+        """Without thinking, where that can be switched: a judge's answer is bound to JSON."""
+        assert self.judge is not None
+        judging = self._template(self.judge, override=self.judge == self.asker)
+        if judging.thinking.switch is None:
+            return judging
+        return self._template(self.judge, override=self.judge == self.asker, thinking=False)
+
+    def _check_answers(self) -> None:
+        for reader, loc in ((self.responding, ("respond",)), (self.judging, ("annotate", "judge"))):
+            if reader is not None and reader.no_answer:
+                raise RecipeError(f"{self.recipe.place(*loc)}: {reader.no_answer}")
+
+    def _check_steering(self) -> None:
+        for position, steer in enumerate(self.recipe.sample.steer):
+            try:
+                self.asking.query_prompt(steer.system)
+            except UsageError as error:
+                place = self.recipe.place("sample", "steer", position, "system")
+                raise RecipeError(f"{place}: {error}") from error
+
+    @property
+    def readers(self) -> list[ChatTemplate]:
+        """The templates through which a query goes: what leaks in one of them is no query."""
+        found = [self.asking, self.responding, *([self.judging] if self.judging else [])]
+        return list({tuple(reader.describe().items()): reader for reader in found}.values())
+
     def _stages(self) -> tuple[StageInfo, ...]:
         recipe = self.recipe
-        sampling = sample.info(recipe, self.asker, load_template(self.asker))
+        sampling = sample.info(recipe, self.asker, self.asking)
         labels: list[StageInfo] = []
         spoken = None
         if recipe.annotate.language:
@@ -73,7 +117,7 @@ class Plan:
         if self.judge:
             labels.append(judge.info(recipe, self.judge, sampling, spoken))
         screening = screen.info(recipe, sampling, labels)
-        answering = respond.info(recipe, self.responder, sampling, screening)
+        answering = respond.info(recipe, self.responder, self.responding, sampling, screening)
         stages = [sampling, *labels, screening, answering]
         if self.reward:
             stages.append(reward.info(self.reward, answering))
@@ -118,36 +162,29 @@ def _advance(
     progress: Progress,
     until: str,
 ) -> None:
-    asker = load_template(plan.asker)
-    special = asker.special_tokens
+    rules = screen.Rules(run, plan.readers)
     todo = {stage.name for stage in run.info.stages if run.missing(stage.name)}
     if "sample" in todo:
-        sample.sample(run, engine_for(plan.asker), asker, progress)
+        sample.sample(run, engine_for(plan.asker), plan.asking, progress)
     if until == "sample":
         return
     settings = plan.recipe.annotate
     if settings.language and "language" in todo:
         language.annotate(run, settings.language, progress)
-    if plan.judge and "judge" in todo:
-        judging = load_template(plan.judge)
-        judge.annotate(run, engine_for(plan.judge), judging, special, progress)
+    if plan.judge and plan.judging and "judge" in todo:
+        judge.annotate(run, engine_for(plan.judge), plan.judging, rules, progress)
     if "screen" in todo:
         labels = tuple(n for n in ("language", "judge") if any(n == s.name for s in plan.stages))
-        screen.screen(run, special, labels, progress)
+        screen.screen(run, rules, labels, progress)
     if until == "screen":
         return
     if "respond" in todo:
-        answering = load_template(plan.responder)
-        respond.respond(run, engine_for(plan.responder), answering, progress)
+        respond.respond(run, engine_for(plan.responder), plan.responding, progress)
     if until == "respond":
         return
     if plan.reward and "reward" in todo:
-        reward.annotate(run, open_scorer(plan.reward), load_template(plan.reward), progress)
-
-
-@cache
-def load_template(model: Model) -> template.ChatTemplate:
-    return template.load(model.path)
+        reading = template.load(plan.reward.path)
+        reward.annotate(run, open_scorer(plan.reward), reading, progress)
 
 
 @contextmanager

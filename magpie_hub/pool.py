@@ -36,14 +36,20 @@ def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) ->
 
 
 def rejections(run: Run) -> dict[str, int]:
-    """How many queries the screen turned away so far, by reason, most frequent first."""
+    """How many queries were turned away so far, by reason, most frequent first: by the screen, or
+    because the model gave them no answer."""
     counts: Counter[str] = Counter()
-    left = set(run.missing("screen"))
-    for shard in sorted(set(range(run.shard_count)) - left):
+    left = {stage.name: set(run.missing(stage.name)) for stage in run.info.stages}
+    for shard in range(run.shard_count):
+        if shard in left["screen"]:
+            continue
         verdicts = store(run, "screen").read(shard)
-        for entry in pc.value_counts(verdicts["reason"].drop_null()).to_pylist():
-            counts[entry["values"]] += entry["counts"]
-    return dict(counts.most_common())
+        counts.update(verdicts["reason"].drop_null().to_pylist())
+        if shard not in left.get("respond", {shard}):
+            kept = verdicts.filter(verdicts["kept"])["id"]
+            answers = joined(run, shard, kept, ["respond"])["response"]
+            counts["no answer"] += answers.to_pylist().count("")
+    return {reason: count for reason, count in counts.most_common() if count}
 
 
 class RunPool:
@@ -73,6 +79,7 @@ class RunPool:
             verdicts = store(self._run, "screen").read(shard)
             stages = [stage.name for stage in self._run.info.stages if stage.name != "screen"]
             rows = joined(self._run, shard, verdicts.filter(verdicts["kept"])["id"], stages)
+            rows = rows.filter(pc.not_equal(rows["response"], ""))
             rows = rows.append_column("messages", _messages(rows))
             rows = rows.append_column("turns", pa.array([1] * len(rows), pa.int64()))
             yield rows.select(self.columns()).cast(schema.arrow_schema(self.columns()))

@@ -60,10 +60,12 @@ class Screen(_Part):
 
 
 class Respond(_Part):
-    """How queries are answered; ``model`` is another responder than the asker."""
+    """How queries are answered; ``model`` is another responder than the asker. ``thinking`` turns
+    a model's thinking on or off where its template has a switch; unset is the template's own."""
 
     model: str | None = None
     revision: str | None = None
+    thinking: bool | None = None
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(2048, ge=1)
@@ -104,6 +106,20 @@ class ConfigSpec(_Part):
     description: str | None = None
 
 
+class Override(_Part):
+    """The left side of a template that cannot be derived: what stands before the user's message
+    and, where queries are answered by the same model, what stands between it and the answer."""
+
+    prefix: str = Field(min_length=1)
+    post_query: str | None = None
+
+
+class Template(_Part):
+    """Almost never needed: the template is derived from the tokenizer. It is the asker's."""
+
+    override: Override | None = None
+
+
 class Recipe(_Part):
     """What is made. ``rows`` is the number of queries to sample, which enters no fingerprint:
     raising it adds slots behind the old ones."""
@@ -116,6 +132,7 @@ class Recipe(_Part):
     rows: int = Field(ge=1)
     seed: int = Field(0, ge=0)
     shard_rows: int = Field(1000, ge=1)
+    template: Template = Template()
     sample: Sample = Sample()
     screen: Screen = Screen()
     respond: Respond = Respond()

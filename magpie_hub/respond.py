@@ -19,9 +19,12 @@ from magpie_hub.template import ChatTemplate
 COLUMNS = ("messages", "responder", "finish_reason", "response_tokens", "turns")
 
 
-def info(recipe: Recipe, model: Model, after: StageInfo, gate: StageInfo) -> StageInfo:
+def info(
+    recipe: Recipe, model: Model, template: ChatTemplate, after: StageInfo, gate: StageInfo
+) -> StageInfo:
     """``after`` is the sampling, whose queries are answered; ``gate`` decides which of them."""
     settings = recipe.respond
+    derived = template.describe()
     return StageInfo(
         name="respond",
         folder="responses",
@@ -30,6 +33,7 @@ def info(recipe: Recipe, model: Model, after: StageInfo, gate: StageInfo) -> Sta
             "temperature": f"{settings.temperature:g}",
             "top_p": f"{settings.top_p:g}",
             "max_tokens": str(settings.max_tokens),
+            **{key: derived[key] for key in ("post_query", "answer_stops", "thinking")},
         },
         after=after.fingerprint,
         coverage=gate.fingerprint,
@@ -53,26 +57,27 @@ def respond(run: Run, engine: Engine, template: ChatTemplate, progress: Progress
                 group=shard,
                 prompt=template.answer_prompt(query),
                 decoding=decoding,
-                stop_ids=template.stop_ids,
+                stop_ids=template.answer_stop_ids,
                 seed=derive_seed(f"{stage.fingerprint}:{name}", 0),
             )
             for key, (name, query) in enumerate(rows)
         ]
 
         def finish(completions: list[Completion]) -> pa.Table:
-            return pa.Table.from_pylist(
-                [
+            table = []
+            for (name, _), completion in zip(rows, completions, strict=True):
+                thinking, answer = template.split(completion.token_ids)
+                table.append(
                     {
                         "id": name,
-                        "response": template.decode(completion.token_ids).strip(),
+                        "response": answer.strip(),
+                        "thinking": thinking,
                         "finish_reason": completion.finish_reason,
                         "response_tokens": len(completion.token_ids),
                         "responder": stage.model,
                     }
-                    for (name, _), completion in zip(rows, completions, strict=True)
-                ],
-                schema=schema.RESPONSES,
-            )
+                )
+            return pa.Table.from_pylist(table, schema=schema.RESPONSES)
 
         return Job(requests, finish)
 

@@ -19,10 +19,10 @@ COLUMNS = ("id", "model", "temperature", "top_p", "seed", "system_prompt", "quer
 
 
 def info(recipe: Recipe, model: Model, template: ChatTemplate) -> StageInfo:
+    derived = template.describe()
     keys = {
         "model": model.identity,
-        "prefix": template.prefix,
-        "stops": " ".join(map(str, sorted(template.stop_ids))),
+        **{key: derived[key] for key in ("prefix", "query_stops", "date", "variables")},
         "grid": "; ".join(
             f"temperature {c.temperature:g}, top-p {c.top_p:g}, weight {c.weight:g}"
             for c in recipe.sample.grid
@@ -75,13 +75,14 @@ def sample(run: Run, engine: Engine, template: ChatTemplate, progress: Progress)
 def _table(
     slots: list[Slot], completions: list[Completion], template: ChatTemplate, model: str | None
 ) -> pa.Table:
-    return pa.Table.from_pylist(
-        [
+    rows = []
+    for slot, completion in zip(slots, completions, strict=True):
+        query, ended = template.query(completion.token_ids)
+        rows.append(
             {
                 "id": slot.id,
-                # Templates trim content, so a query is what the template would leave of it.
-                "query": template.decode(completion.token_ids).strip(),
-                "query_finish": completion.finish_reason,
+                "query": query,
+                "query_finish": "stop" if ended else completion.finish_reason,
                 "query_tokens": len(completion.token_ids),
                 "model": model,
                 "temperature": slot.cell.temperature,
@@ -89,7 +90,5 @@ def _table(
                 "seed": slot.seed,
                 "system_prompt": slot.steer.key if slot.steer else None,
             }
-            for slot, completion in zip(slots, completions, strict=True)
-        ],
-        schema=schema.QUERIES,
-    )
+        )
+    return pa.Table.from_pylist(rows, schema=schema.QUERIES)

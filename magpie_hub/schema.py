@@ -165,6 +165,7 @@ RESPONSES = pa.schema(
     [
         ("id", pa.string()),
         ("response", pa.string()),
+        ("thinking", pa.string()),
         *((name, _BY_NAME[name].type) for name in ("finish_reason", "response_tokens")),
         ("responder", pa.string()),
     ]

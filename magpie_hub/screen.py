@@ -7,9 +7,8 @@ is answered. Nothing is deleted: each query keeps a verdict, with the reason in 
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import polars as pl
@@ -21,6 +20,7 @@ from magpie_hub.pool import joined, store
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Progress, compute
+from magpie_hub.template import ChatTemplate, leaks
 
 QUERY_COLUMNS = ("id", "model", "temperature", "top_p", "seed", "system_prompt", "query_tokens")
 """What the gate may ask for besides the labels of the query."""
@@ -31,7 +31,7 @@ Reason = tuple[str, str]
 def rules_keys(recipe: Recipe) -> dict[str, str]:
     """The rules that need nothing but the query and its language."""
     return {
-        "rules": "empty, cut off, leaked, garbled",
+        "rules": "empty, cut off, garbled, leaked",
         "dedup": recipe.screen.dedup,
         "languages": ", ".join(recipe.screen.languages) or "any",
     }
@@ -51,12 +51,9 @@ def info(recipe: Recipe, sample: StageInfo, labels: list[StageInfo]) -> StageInf
     )
 
 
-def screen(
-    run: Run, special_tokens: tuple[str, ...], labels: tuple[str, ...], progress: Progress
-) -> None:
+def screen(run: Run, rules: Rules, labels: tuple[str, ...], progress: Progress) -> None:
     """Write a verdict for every query. ``labels`` are the names of annotate stages whose columns
     the gate asks for."""
-    rules = Rules(run, special_tokens)
     where = run.recipe.screen.where
 
     def make(shard: int, _: set[str]) -> pa.Table:
@@ -80,16 +77,17 @@ def screen(
 
 
 class Rules:
-    """The rules in their order; the first that a query breaks is its reason."""
+    """The rules in their order; the first that a query breaks is its reason. ``templates`` are
+    those of all models that read the query."""
 
-    def __init__(self, run: Run, special_tokens: tuple[str, ...]) -> None:
+    def __init__(self, run: Run, templates: Sequence[ChatTemplate]) -> None:
         self._run = run
-        self._special = re.compile("|".join(map(re.escape, special_tokens)) or r"(?!)")
+        self._templates = templates
         self._rules: tuple[Callable[[dict[str, str]], Reason | None], ...] = (
             self._empty,
             self._cut_off,
-            self._leaked,
             self._garbled,
+            self._leaked,
             self._duplicate,
             self._language,
         )
@@ -122,8 +120,9 @@ class Rules:
         return ("cut off", f"not ended after {self._run.recipe.sample.max_tokens} tokens")
 
     def _leaked(self, row: dict[str, str]) -> Reason | None:
-        found = self._special.search(row["query"])
-        return ("leaked", f"holds the template's {found.group()}") if found else None
+        found = (leaks(row["query"], template) for template in self._templates)
+        detail = next((reason for reason in found if reason), None)
+        return ("leaked", detail) if detail else None
 
     def _garbled(self, row: dict[str, str]) -> Reason | None:
         return ("garbled", "holds bytes that are no text") if "\ufffd" in row["query"] else None

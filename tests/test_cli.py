@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from magpie_hub.cli import main
+from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
 from magpie_hub.run import Run
 from tests.conftest import SMALL
@@ -30,7 +31,7 @@ def test_help_is_immediate_and_loads_nothing_heavy() -> None:
     shown = command("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert shown.returncode == 0
-    for verb in ("demo", "preview", "run", "status", "build", "push"):
+    for verb in ("demo", "probe", "preview", "run", "status", "build", "push"):
         assert f"\n    {verb} " in shown.stdout
     # CPU seconds, since these machines are shared; the promise is 0.3 s.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
@@ -110,6 +111,23 @@ def test_what_is_wrong_is_one_sentence(
     assert err.startswith("magpie-hub: ") and sentence in err
     assert err.count("\n") == 1
     assert [p.name for p in recipe_file.parent.iterdir()] == ["small.yaml"]
+
+
+def test_probe_shows_a_source_and_its_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", "bundled:chat", "-n", "24", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "⟨<|im_start|>⟩user" in err and "# recipe.yaml" in err
+    found = json.loads(out)
+    assert found["usable"] and len(found["queries"]) == 24
+    assert Recipe.parse(found["recipe"], name="probed").model == "bundled:chat"
+
+
+def test_a_model_that_is_no_source_ends_with_5(capsys: pytest.CaptureFixture[str]) -> None:
+    hot = ["probe", "bundled:chat", "-n", "12", "--temperature", "8", "--json"]
+    assert main(hot) == 5
+    out, err = capsys.readouterr()
+    assert json.loads(out)["usable"] is False
+    assert err.splitlines()[-1].endswith("is not usable as a source as it was probed.")
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:

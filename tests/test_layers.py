@@ -12,7 +12,8 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"terminal"},
-    {"pipeline", "hub", "status"},
+    {"pipeline", "hub", "status", "probe"},
+    {"health"},
     {"reading"},
     {"hub_client"},
     {"builders.sft"},
@@ -26,6 +27,10 @@ LAYERS = [
     {"engines.sampling"},
     {"engines", "shards"},
     {"recipe", "template", "models", "release"},
+    {"template.chat", "template.derive", "template.leaks"},
+    {"template.thinking"},
+    {"template.proof"},
+    {"template.rendering"},
     {"schema"},
     {"errors"},
     {"", "annotate", "builders", "dataset_cards", "recipes"},
@@ -54,9 +59,15 @@ def imported(file: Path, known: set[str]) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            # `from package import module` needs the module; of the package only what it must.
+            names |= inner if _paths(inner) <= known else inner | {node.module}
     ours = {n.removeprefix("magpie_hub").removeprefix(".") for n in names if n.startswith("magpie")}
     return ours & known
+
+
+def _paths(names: set[str]) -> set[str]:
+    return {name.removeprefix("magpie_hub").removeprefix(".") for name in names}
 
 
 def test_every_module_has_its_place() -> None:

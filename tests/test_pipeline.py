@@ -1,5 +1,7 @@
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from datasets import load_dataset
 
@@ -97,6 +99,7 @@ def test_a_new_gate_screens_again_and_samples_and_judges_nothing(tmp_path: Path)
         ("configs.filtered.where=qualty = 'good'", "--set configs.filtered.where"),
         ("configs.filtered.where=quality = 'god'", "did you mean 'good'"),
         ("screen.where=reward > 0", "--set screen.where"),
+        ("template.override={prefix: '<|im_start|>usr'}", "small.yaml, line 3, model: "),
         ("annotate={judge: {}}", "small.yaml, line 10, screen.languages: to screen by language"),
     ],
 )
@@ -144,3 +147,26 @@ def test_a_release_of_a_run_loads_with_typed_rows(small_run: Run, tmp_path: Path
     assert everything.column_names == list(RunPool(small_run).columns())
     assert {row["quality"] for row in filtered} <= {"average", "good", "excellent"}
     assert everything.features["reward"].dtype == "float64"
+
+
+def test_an_override_that_is_the_derived_prefix_changes_nothing(
+    small_run: Run, tmp_path: Path
+) -> None:
+    override = 'template.override={prefix: "<|im_start|>user\\n"}'
+    run, _ = run_small(tmp_path / "run", override, until="sample")
+    queries = [store(each, "sample").read(0)["query"] for each in (run, small_run)]
+    assert queries[0] == queries[1]
+
+
+def test_a_query_without_an_answer_is_counted_and_not_published(
+    small_run: Run, tmp_path: Path
+) -> None:
+    run = Run.open(shutil.copytree(small_run.path, tmp_path / "run"))
+    answers = store(run, "respond").read(0)
+    texts = ["", *answers["response"].to_pylist()[1:]]
+    place = answers.schema.get_field_index("response")
+    answers = answers.set_column(place, "response", pa.array(texts, pa.string()))
+    store(run, "respond").write(0, answers, run.coverage("respond", 0))
+    assert rejections(run)["no answer"] == 1
+    before, after = (sum(map(len, RunPool(each).shards())) for each in (small_run, run))
+    assert after == before - 1

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.S | re.M)
 
 
 def test_every_command_parses() -> None:
@@ -29,7 +29,7 @@ def test_every_command_parses() -> None:
 
 
 def test_every_verb_is_shown() -> None:
-    for verb in ("demo", "preview", "run", "status", "build", "push"):
+    for verb in ("demo", "probe", "preview", "run", "status", "build", "push"):
         assert f"magpie-hub {verb}" in README
 
 

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from magpie_hub import schema
+from magpie_hub import models, schema, template
 from magpie_hub.pool import rejections, store
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.screen import Rules, info, screen
 from tests.conftest import Silent, small
 
-SPECIAL = ("<|im_end|>", "<|im_start|>")
+READERS = [template.load(models.resolve("bundled:chat").path)]
 
 QUERIES = [
     ("What is 2 + 3?", "stop", "en"),
@@ -20,7 +20,7 @@ QUERIES = [
     ("Что такое море?", "stop", "ru"),
     ("¿Qué es el mar?", "stop", "es"),
     ("Write code:\n```python\nx = 1\n```\nand explain.", "stop", "en"),
-    ("I need 3.5 liters of water.\nAnswer: how?", "stop", "en"),
+    ("I need 3.5 liters of water.\nHow many cups is that?", "stop", "en"),
 ]
 REASONS = [None, "empty", "cut off", "leaked", "garbled", "duplicate", "language", None, None, None]
 
@@ -64,7 +64,7 @@ def verdicts(run: Run) -> list[dict[str, object]]:
 
 def test_each_query_has_a_verdict_and_a_reason_in_words(tmp_path: Path) -> None:
     run = prepared(tmp_path)
-    screen(run, SPECIAL, ("language",), Silent())
+    screen(run, Rules(run, READERS), ("language",), Silent())
     got = verdicts(run)
     assert [row["reason"] for row in got] == REASONS
     assert [row["kept"] for row in got] == [reason is None for reason in REASONS]
@@ -83,7 +83,7 @@ def test_each_query_has_a_verdict_and_a_reason_in_words(tmp_path: Path) -> None:
 
 def test_the_gate_names_the_clause(tmp_path: Path) -> None:
     run = prepared(tmp_path, "screen.where=language != 'es' AND query_tokens < 20")
-    screen(run, SPECIAL, ("language",), Silent())
+    screen(run, Rules(run, READERS), ("language",), Silent())
     got = verdicts(run)
     assert (got[7]["reason"], got[7]["detail"]) == ("language != 'es'", "the screen's where")
     assert got[8]["reason"] == "query_tokens < 20"
@@ -92,17 +92,17 @@ def test_the_gate_names_the_clause(tmp_path: Path) -> None:
 
 def test_rules_can_be_switched_off(tmp_path: Path) -> None:
     run = prepared(tmp_path, "screen.dedup=none", "screen.languages=[]")
-    screen(run, SPECIAL, ("language",), Silent())
+    screen(run, Rules(run, READERS), ("language",), Silent())
     assert [row["reason"] for row in verdicts(run)][5:7] == [None, None]
 
 
 def test_survivors_are_what_a_judge_is_asked_about(tmp_path: Path) -> None:
-    rules = Rules(prepared(tmp_path), SPECIAL)
+    rules = Rules(prepared(tmp_path), READERS)
     texts = [query for shard in range(2) for _, query in rules.survivors(shard)]
     assert texts == [QUERIES[0][0], *(QUERIES[i][0] for i in (7, 8, 9))]
 
 
 def test_a_cut_off_text_does_not_take_a_good_one_with_it(tmp_path: Path) -> None:
     run = prepared(tmp_path, queries=[("What is 2 + 3?", "length", "en"), *QUERIES[1:]])
-    screen(run, SPECIAL, ("language",), Silent())
+    screen(run, Rules(run, READERS), ("language",), Silent())
     assert [row["reason"] for row in verdicts(run)][5] is None

@@ -83,12 +83,10 @@ def annotate(
     run: Run,
     engine: Engine,
     template: ChatTemplate,
-    special_tokens: tuple[str, ...],
+    rules: Rules,
     progress: Progress,
 ) -> None:
-    """Write the labels of every query that breaks no rule of the screen. ``special_tokens`` are
-    those of the asker's template, which the rules look for."""
-    rules = Rules(run, special_tokens)
+    """Write the labels of every query that breaks no rule of the screen."""
     asked = [(prompt, _shared(prompt, template)) for prompt in prompts()]
     columns = run.stage("judge").columns
 
@@ -100,7 +98,7 @@ def annotate(
                 group=shard,
                 prompt=template.answer_prompt(prompt.about(query)),
                 decoding=Decoding(temperature=0.0, top_p=1.0, max_tokens=_MAX_TOKENS),
-                stop_ids=template.stop_ids,
+                stop_ids=template.answer_stop_ids,
                 schema=prompt.schema,
                 shared=shared,
             )
