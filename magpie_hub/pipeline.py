@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
@@ -17,12 +18,20 @@ from magpie_hub.engines import Engine, open_engine, open_scorer, require
 from magpie_hub.errors import Interrupted, RecipeError, UsageError
 from magpie_hub.filters import Filter
 from magpie_hub.models import Model
-from magpie_hub.recipe import Recipe
+from magpie_hub.recipe import Judge, Recipe
 from magpie_hub.run import Run, StageInfo, locked
 from magpie_hub.stage import Progress
 from magpie_hub.template import ChatTemplate, Override
 
 STAGES = ("sample", "screen", "respond", "annotate")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model and the template through which it is spoken to."""
+
+    model: Model
+    template: ChatTemplate
 
 
 class Plan:
@@ -35,67 +44,56 @@ class Plan:
         self.recipe = recipe
         _check_filters(recipe)
         _check_builder(recipe)
-        self.asker = self._model(recipe.model, recipe.revision, "model")
-        self.responder = self._other(recipe.respond.model, recipe.respond.revision, "respond")
-        settings = recipe.annotate
-        self.judge = (
-            self._other(settings.judge.model, settings.judge.revision, "annotate", "judge")
-            if settings.judge
-            else None
+        answering, labels = recipe.respond, recipe.annotate
+        self.asker = self._source(None)
+        self.responder = self._source(
+            answering.model, answering.revision, "respond", thinking=answering.thinking
         )
+        self.judge = self._judge(labels.judge) if labels.judge else None
         self.reward = (
-            self._model(
-                settings.reward.model, settings.reward.revision, "annotate", "reward", "model"
-            )
-            if settings.reward
+            self._source(labels.reward.model, labels.reward.revision, "annotate", "reward")
+            if labels.reward
             else None
         )
-        self.asking = self._template(self.asker, override=True)
-        self.responding = self._template(
-            self.responder, override=self.responder == self.asker, thinking=recipe.respond.thinking
-        )
-        self.judging = self._judging() if self.judge else None
         self._check_answers()
         self._check_steering()
         self.stages = self._stages()
 
-    def _other(self, ref: str | None, revision: str | None, *loc: str) -> Model:
-        """Another model than the asker, or the asker itself."""
-        return self._model(ref, revision, *loc, "model") if ref is not None else self.asker
-
-    def _model(self, ref: str, revision: str | None, *loc: str) -> Model:
+    def _source(
+        self,
+        ref: str | None,
+        revision: str | None = None,
+        *part: str,
+        thinking: bool | None = None,
+    ) -> Source:
+        """The model ``ref`` that a part of the recipe names, or the asker where it names none."""
+        override = None
+        if ref is None:
+            ref, revision, part = self.recipe.model, self.recipe.revision, ()
+            if given := self.recipe.template.override:
+                override = Override(given.prefix, given.post_query)
         try:
-            return models.resolve(ref, revision)
+            model = models.resolve(ref, revision)
+            return Source(model, template.load(model.path, override=override, thinking=thinking))
         except UsageError as error:
-            raise RecipeError(f"{self.recipe.place(*loc)}: {error}") from error
+            raise RecipeError(f"{self.recipe.place(*part, 'model')}: {error}") from error
 
-    def _template(
-        self, model: Model, *, override: bool = False, thinking: bool | None = None
-    ) -> ChatTemplate:
-        given = self.recipe.template.override if override else None
-        pinned = Override(given.prefix, given.post_query) if given else None
-        try:
-            return template.load(model.path, override=pinned, thinking=thinking)
-        except UsageError as error:
-            raise RecipeError(f"{self.recipe.place('model')}: {error}") from error
-
-    def _judging(self) -> ChatTemplate:
+    def _judge(self, settings: Judge) -> Source:
         """Without thinking, where that can be switched: a judge's answer is bound to JSON."""
-        assert self.judge is not None
-        judging = self._template(self.judge, override=self.judge == self.asker)
-        if judging.thinking.switch is None:
-            return judging
-        return self._template(self.judge, override=self.judge == self.asker, thinking=False)
+        part = (settings.model, settings.revision, "annotate", "judge")
+        found = self._source(*part)
+        switched = found.template.thinking.switch is not None
+        return self._source(*part, thinking=False) if switched else found
 
     def _check_answers(self) -> None:
-        for reader, loc in ((self.responding, ("respond",)), (self.judging, ("annotate", "judge"))):
-            if reader is not None and reader.no_answer:
-                raise RecipeError(f"{self.recipe.place(*loc)}: {reader.no_answer}")
+        for source, loc in ((self.responder, ("respond",)), (self.judge, ("annotate", "judge"))):
+            if source is not None and source.template.no_answer:
+                raise RecipeError(f"{self.recipe.place(*loc)}: {source.template.no_answer}")
 
     def _check_steering(self) -> None:
         for position, steer in enumerate(self.recipe.sample.steer):
             try:
-                self.asking.query_prompt(steer.system)
+                self.asker.template.query_prompt(steer.system)
             except UsageError as error:
                 place = self.recipe.place("sample", "steer", position, "system")
                 raise RecipeError(f"{place}: {error}") from error
@@ -103,24 +101,28 @@ class Plan:
     @property
     def readers(self) -> list[ChatTemplate]:
         """The templates through which a query goes: what leaks in one of them is no query."""
-        found = [self.asking, self.responding, *([self.judging] if self.judging else [])]
-        return list({tuple(reader.describe().items()): reader for reader in found}.values())
+        sources = [self.asker, self.responder, *([self.judge] if self.judge else [])]
+        found = {tuple(s.template.describe().items()): s.template for s in sources}
+        return list(found.values())
 
     def _stages(self) -> tuple[StageInfo, ...]:
         recipe = self.recipe
-        sampling = sample.info(recipe, self.asker, self.asking)
+        sampling = sample.info(recipe, self.asker.model, self.asker.template)
         labels: list[StageInfo] = []
         spoken = None
         if recipe.annotate.language:
             spoken = language.info(recipe, recipe.annotate.language, sampling)
             labels.append(spoken)
         if self.judge:
-            labels.append(judge.info(recipe, self.judge, sampling, spoken))
+            labels.append(judge.info(recipe, self.judge.model, sampling, spoken))
         screening = screen.info(recipe, sampling, labels)
-        answering = respond.info(recipe, self.responder, self.responding, sampling, screening)
+        responder = self.responder
+        answering = respond.info(
+            recipe, responder.model, responder.template, after=sampling, gate=screening
+        )
         stages = [sampling, *labels, screening, answering]
         if self.reward:
-            stages.append(reward.info(self.reward, answering))
+            stages.append(reward.info(self.reward.model, answering))
         return tuple(stages)
 
 
@@ -165,26 +167,27 @@ def _advance(
     rules = screen.Rules(run, plan.readers)
     todo = {stage.name for stage in run.info.stages if run.missing(stage.name)}
     if "sample" in todo:
-        sample.sample(run, engine_for(plan.asker), plan.asking, progress)
+        sample.sample(run, engine_for(plan.asker.model), plan.asker.template, progress)
     if until == "sample":
         return
     settings = plan.recipe.annotate
     if settings.language and "language" in todo:
         language.annotate(run, settings.language, progress)
-    if plan.judge and plan.judging and "judge" in todo:
-        judge.annotate(run, engine_for(plan.judge), plan.judging, rules, progress)
+    if plan.judge and "judge" in todo:
+        engine = engine_for(plan.judge.model)
+        judge.annotate(run, engine, plan.judge.template, rules, progress)
     if "screen" in todo:
         labels = tuple(n for n in ("language", "judge") if any(n == s.name for s in plan.stages))
         screen.screen(run, rules, labels, progress)
     if until == "screen":
         return
     if "respond" in todo:
-        respond.respond(run, engine_for(plan.responder), plan.responding, progress)
+        engine = engine_for(plan.responder.model)
+        respond.respond(run, engine, plan.responder.template, progress)
     if until == "respond":
         return
     if plan.reward and "reward" in todo:
-        reading = template.load(plan.reward.path)
-        reward.annotate(run, open_scorer(plan.reward), reading, progress)
+        reward.annotate(run, open_scorer(plan.reward.model), plan.reward.template, progress)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ COLUMNS = ("messages", "responder", "finish_reason", "response_tokens", "turns")
 
 
 def info(
-    recipe: Recipe, model: Model, template: ChatTemplate, after: StageInfo, gate: StageInfo
+    recipe: Recipe, model: Model, template: ChatTemplate, *, after: StageInfo, gate: StageInfo
 ) -> StageInfo:
     """``after`` is the sampling, whose queries are answered; ``gate`` decides which of them."""
     settings = recipe.respond
