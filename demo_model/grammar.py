@@ -11,7 +11,6 @@ from functools import cache
 from random import Random
 
 from demo_model.intent import (
-    CATEGORIES,
     FINAL_PUNCTUATION,
     Intent,
     Slots,
@@ -19,6 +18,7 @@ from demo_model.intent import (
 from demo_model.intents import INTENTS
 from demo_model.tables.frames import FRAMES
 from demo_model.tables.text import SLIPS
+from magpie_hub.schema import CATEGORIES
 
 # Shares of the queries without a system prompt. Languages other than English share theirs equally.
 ENGLISH = 0.72

@@ -10,28 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from random import Random
 
+from magpie_hub.schema import CATEGORIES, DIFFICULTIES
+
 Slots = dict[str, str]
 
-CATEGORIES = (
-    "Information seeking",
-    "Reasoning",
-    "Planning",
-    "Editing",
-    "Coding & Debugging",
-    "Math",
-    "Role playing",
-    "Data analysis",
-    "Creative writing",
-    "Advice seeking",
-    "Brainstorming",
-    "Others",
-)
 INFO, REASON, PLAN, EDIT, CODE, MATH, ROLE, DATA, CREATIVE, ADVICE, BRAINSTORM, OTHER = CATEGORIES
 
-DIFFICULTIES = ("very easy", "easy", "medium", "hard", "very hard")
 VERY_EASY, EASY, MEDIUM, HARD, VERY_HARD = DIFFICULTIES
-
-QUALITIES = ("very poor", "poor", "average", "good", "excellent")
 
 # Question marks and full stops that a careless writer leaves out.
 FINAL_PUNCTUATION = ".?!。？！"

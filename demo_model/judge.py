@@ -7,9 +7,9 @@ from random import Random
 
 from demo_model import grammar
 from demo_model.grammar import Turn
-from demo_model.intent import CATEGORIES, DIFFICULTIES, QUALITIES
 from demo_model.intents import INTENTS
 from demo_model.malformed import garble
+from magpie_hub.schema import CATEGORIES, DIFFICULTIES, QUALITIES
 
 PROMPTS = Path(__file__).resolve().parents[1] / "magpie_hub" / "annotate" / "prompts"
 

@@ -17,9 +17,10 @@ from demo_model import corruption, grammar, judge, sampling
 from demo_model.conversation import build
 from demo_model.followup import is_follow_up
 from demo_model.grammar import Parsed, Turn
-from demo_model.intent import CATEGORIES, MATH, QUALITIES
+from demo_model.intent import MATH
 from demo_model.reward import rewards
 from demo_model.tables import frames
+from magpie_hub.schema import CATEGORIES, QUALITIES
 
 SEED = 2_000
 

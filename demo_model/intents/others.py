@@ -1,8 +1,9 @@
 """Small talk, single words, and questions that lack what they are about."""
 
-from demo_model.intent import CATEGORIES, EASY, OTHER, VERY_EASY, Intent, one_of
+from demo_model.intent import EASY, OTHER, VERY_EASY, Intent, one_of
 from demo_model.intents.lookup import lookup
 from demo_model.tables import keyed, people, text
+from magpie_hub.schema import CATEGORIES
 
 _HELP = "Hello! How can I help you today?"
 _SELF = "I am a tiny chat model. I can answer simple questions and help with short tasks."

@@ -6,10 +6,11 @@ import pytest
 
 from demo_model import grammar
 from demo_model.corruption import corrupted
-from demo_model.intent import CATEGORIES, DIFFICULTIES, FINAL_PUNCTUATION, QUALITIES, contains
+from demo_model.intent import FINAL_PUNCTUATION, contains
 from demo_model.intents import INTENTS
 from demo_model.malformed import garble
 from demo_model.tables.text import SLIPS
+from magpie_hub.schema import CATEGORIES, DIFFICULTIES, QUALITIES
 
 
 @pytest.mark.parametrize("name", INTENTS)
