@@ -179,7 +179,7 @@ def _preview(options: argparse.Namespace) -> object:
 
     from magpie_hub.pool import RunPool, rejections
     from magpie_hub.recipe import Recipe
-    from magpie_hub.terminal import show_rows
+    from magpie_hub.terminal import show_preview
 
     if options.n < 1:
         raise UsageError(f"-n {options.n}: a preview needs at least one row.")
@@ -189,8 +189,7 @@ def _preview(options: argparse.Namespace) -> object:
         run = _advance(recipe, Path(folder) / "run", options)
         tables = list(RunPool(run).shards())
         rejected = rejections(run)
-    show_rows(_console(), tables)
-    _console().print(f"{sum(map(len, tables))} of {options.n} queries answered; {rejected or ''}")
+    show_preview(_console(), tables, rejected, asked=options.n)
     return {"rows": [row for table in tables for row in table.to_pylist()], "rejected": rejected}
 
 

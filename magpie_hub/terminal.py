@@ -6,7 +6,7 @@ All of it goes to stderr; stdout is for JSON alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -146,8 +146,7 @@ def show_status(console: Console, status: Status) -> None:
     console.print(f"[bold]{status.name}[/bold] in {status.run}", highlight=False)
     console.print(table)
     if status.rejected:
-        reasons = ", ".join(f"{reason} {n:,}" for reason, n in status.rejected.items())
-        console.print(f"rejected: {reasons}", highlight=False, markup=False)
+        console.print(_rejected(status.rejected), highlight=False, markup=False)
     versions = ", ".join(status.releases) or "none yet"
     console.print(f"releases: {versions}", highlight=False, markup=False)
 
@@ -188,8 +187,15 @@ def show_push(console: Console, result: PushResult) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_rows(console: Console, tables: Iterable[pa.Table]) -> None:
-    """Conversations as conversations, each under its labels."""
+def _rejected(counts: Mapping[str, int]) -> str:
+    return "rejected: " + ", ".join(f"{reason} {n:,}" for reason, n in counts.items())
+
+
+def show_preview(
+    console: Console, tables: Sequence[pa.Table], rejected: Mapping[str, int], *, asked: int
+) -> None:
+    """Conversations as conversations, each under its labels, and how many of those ``asked`` for
+    they are."""
     for table in tables:
         for row in table.to_pylist():
             keys = ("category", "difficulty", "quality", "language", "reward", "finish_reason")
@@ -199,11 +205,18 @@ def show_rows(console: Console, tables: Iterable[pa.Table]) -> None:
                 if row.get(key) is not None
             ]
             body = Group(
-                *(Text(f"{message['role']}: {message['content']}") for message in row["messages"])
+                *(
+                    Text.assemble((f"{message['role']}: ", "bold"), message["content"])
+                    for message in row["messages"]
+                )
             )
             console.print(
                 Panel(body, title=" · ".join(labels), title_align="left", box=box.ROUNDED)
             )
+
+    answered = f"{sum(map(len, tables))} of {asked} queries answered"
+    why = f"; {_rejected(rejected)}" if rejected else ""
+    console.print(answered + why, highlight=False, markup=False)
 
 
 def reporter(console: Console) -> Callable[[str], None]:
