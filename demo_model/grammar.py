@@ -21,7 +21,7 @@ from demo_model.tables.text import SLIPS
 from magpie_hub.schema import CATEGORIES
 
 # Shares of the queries without a system prompt. Languages other than English share theirs equally.
-ENGLISH = 0.72
+ENGLISH = 0.69
 VAGUE = 0.03
 CATEGORY_WEIGHTS = dict(zip(CATEGORIES, (12, 13, 7, 12, 11, 13, 6, 11, 6, 5, 6, 5), strict=True))
 CARELESS = 0.16

@@ -27,7 +27,7 @@ from demo_model.parallel import Team, keep_freed_memory, together
 from demo_model.tokenizer import train_tokenizer
 
 SEED = 0
-CONVERSATIONS = 34_000
+CONVERSATIONS = 48_000
 EPOCHS = 2
 LEARNING_RATE = 4e-3
 WARM_UP = 40
