@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--temperature", type=float, default=1.0, metavar="T")
     probe.add_argument("--top-p", type=float, default=1.0, metavar="P")
     probe.add_argument("--system", metavar="TEXT", help="a system prompt to steer the queries")
-    probe.add_argument("--judge", action="store_true", help="the model also labels its queries")
+    probe.add_argument(
+        "--no-judge", action="store_false", dest="judge", help="do not have it label its queries"
+    )
 
     preview = verb("preview", "a few rows of a recipe, nothing written")
     preview.add_argument("recipe", metavar="RECIPE")

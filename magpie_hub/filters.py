@@ -237,7 +237,7 @@ def _probe(columns: tuple[str, ...]) -> pl.DataFrame:
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     """Labels as enums; NaN as null, since polars holds it for greater than every number."""
-    enums = schema.ordered_types()
+    enums = schema.label_types()
     return frame.with_columns(
         *(pl.col(name).cast(enums[name]) for name in frame.columns if name in enums),
         pl.selectors.float().fill_nan(None),

@@ -177,7 +177,7 @@ def _advance(
         engine = engine_for(plan.judge.model)
         judge.annotate(run, engine, plan.judge.template, rules, progress)
     if "screen" in todo:
-        labels = tuple(n for n in ("language", "judge") if any(n == s.name for s in plan.stages))
+        labels = tuple(s.name for s in plan.stages if s.name in ("language", "judge"))
         screen.screen(run, rules, labels, progress)
     if until == "screen":
         return

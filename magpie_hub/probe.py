@@ -108,10 +108,10 @@ def probe(
     system: str | None = None,
     seed: int = 0,
     override: Override | None = None,
-    judge: bool = False,
+    judge: bool = True,
 ) -> Probe:
     """Sample ``n`` queries from ``model_ref`` through the engine and measure them. ``judge``: the
-    model also labels their categories itself, which takes as long again.
+    model also labels their categories itself, which takes about as long again.
 
     ``UsageError`` where the template cannot be proved, ``EngineError`` where the model fails. A
     probe that is not ``usable`` is a result, not an error."""
@@ -136,7 +136,14 @@ def probe(
         for key in range(n)
     ]
     queries = measure(_in_order(engine, requests), derived, max_tokens)
-    categories = _categories(engine, derived, queries) if judge else None
+    categories = None
+    if judge and not derived.no_answer:
+        # A judge's answer is bound to JSON, so it must not begin with thinking.
+        switched = derived.thinking.switch is not None
+        asked = (
+            template.load(model.path, override=override, thinking=False) if switched else derived
+        )
+        categories = _categories(engine, asked, queries)
     measured = health(queries, categories)
     usable = measured.good >= USABLE
     return Probe(

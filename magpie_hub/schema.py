@@ -116,8 +116,8 @@ def arrow_schema(wanted: Iterable[str]) -> pa.Schema:
     return pa.schema([(name, column(name).type) for name in wanted])
 
 
-def ordered_types() -> dict[str, pl.Enum]:
-    """Labels with an order as polars enums: comparing them as strings would be wrong
+def label_types() -> dict[str, pl.Enum]:
+    """Labels as polars enums, in their order: comparing them as strings would be wrong
     ("very poor" > "good")."""
     import polars as pl
 

@@ -22,9 +22,6 @@ from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Progress, compute
 from magpie_hub.template import ChatTemplate, leaks
 
-QUERY_COLUMNS = ("id", "model", "temperature", "top_p", "seed", "system_prompt", "query_tokens")
-"""What the gate may ask for besides the labels of the query."""
-
 Reason = tuple[str, str]
 
 
@@ -168,7 +165,7 @@ def _gate(
 ) -> None:
     """Turn away, in ``verdicts``, what breaks a clause of ``where``; the first that it breaks is
     the reason."""
-    columns = [*QUERY_COLUMNS, *(c for stage in labels for c in run.stage(stage).columns)]
+    columns = [column for stage in ("sample", *labels) for column in run.stage(stage).columns]
     ids = pa.chunked_array([pa.array(verdicts, pa.string())])
     frame = pl.DataFrame(joined(run, shard, ids, ["sample", *labels]).select(columns))
     for clause in Filter.parse(where, columns).clauses:

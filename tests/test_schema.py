@@ -17,7 +17,7 @@ def test_names_are_unique_and_types_are_plain() -> None:
 
 def test_the_twelve_categories_and_the_orders_are_those_of_magpie() -> None:
     assert len(schema.CATEGORIES) == 12
-    enum = schema.ordered_types()["quality"]
+    enum = schema.label_types()["quality"]
     values = pl.Series(["very poor", "good", "excellent"], dtype=enum)
     assert (values >= "good").to_list() == [False, True, True]
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from magpie_hub import models, schema, template
+from magpie_hub import models, sample, schema, template
 from magpie_hub.pool import rejections, store
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.screen import Rules, info, screen
@@ -28,16 +28,16 @@ REASONS = [None, "empty", "cut off", "leaked", "garbled", "duplicate", "language
 def prepared(path: Path, *overrides: str, queries: list[tuple[str, str, str]] = QUERIES) -> Run:
     """A run whose queries and labels stand in its shards, as the stages before would leave it."""
     recipe = small(f"rows={len(queries)}", "shard_rows=6", *overrides)
-    sample = StageInfo(name="sample", folder="queries", keys={}, columns=("id",))
+    sampling = StageInfo(name="sample", folder="queries", keys={}, columns=sample.COLUMNS)
     language = StageInfo(
         name="language",
         folder="annotations/language",
         keys={},
-        after=sample.fingerprint,
+        after=sampling.fingerprint,
         cheap=True,
         columns=("language",),
     )
-    run = Run.start(recipe, path, (sample, language, info(recipe, sample, [language])))
+    run = Run.start(recipe, path, (sampling, language, info(recipe, sampling, [language])))
     for shard in range(run.shard_count):
         slots = run.slots(shard)
         rows = queries[shard * 6 :][: len(slots)]
