@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pydantic import BaseModel, ConfigDict
 
-from magpie_hub import template
 from magpie_hub.annotate.language import UNKNOWN, Identifier
 from magpie_hub.engines import Completion, Decoding
 from magpie_hub.errors import MissingExtra
 from magpie_hub.recipe import Language
+from magpie_hub.screen import malformed, text_key
 from magpie_hub.template import ChatTemplate
 
 USABLE = 0.5
@@ -66,13 +66,13 @@ def measure(
     completions: Iterable[Completion], derived: ChatTemplate, max_tokens: int
 ) -> tuple[Query, ...]:
     """What was generated as queries, each with its first fault."""
-    identify, seen = _identifier(), set[str]()
+    identify, seen = _identifier(), set[bytes]()
     queries = []
     for completion in completions:
         text, ended = derived.query(completion.token_ids)
         whole = ended or completion.finish_reason == "stop"
         fault, detail = _fault(text, whole, derived, seen, max_tokens)
-        seen.add(_key(text))
+        seen.add(text_key(text))
         queries.append(
             Query(
                 text=text,
@@ -86,19 +86,13 @@ def measure(
 
 
 def _fault(
-    text: str, ended: bool, derived: ChatTemplate, seen: set[str], max_tokens: int
+    text: str, ended: bool, derived: ChatTemplate, seen: set[bytes], max_tokens: int
 ) -> tuple[str | None, str | None]:
-    if not text:
-        return "empty", "the model ended the turn at once"
-    if not ended:
-        return "cut off", f"not ended after {max_tokens} tokens"
-    if reason := template.leaks(text, derived):
-        return "leaked", reason
-    if "\ufffd" in text:
-        return "garbled", "holds bytes that are no text"
+    if reason := malformed(text, ended=ended, templates=[derived], max_tokens=max_tokens):
+        return reason
     if is_fragment(text):
         return "fragment", "begins in the middle of a sentence"
-    if _key(text) in seen:
+    if text_key(text) in seen:
         return "duplicate", "the same as one before"
     return None, None
 
@@ -111,10 +105,6 @@ def is_fragment(text: str) -> bool:
     plain = _WORD.fullmatch(word) is not None and word.islower()
     casual = text.islower() and word not in _CONTINUERS  # who has no capitals writes like that
     return plain and word not in _OPENERS and not casual
-
-
-def _key(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _identifier() -> Callable[[str], str] | None:

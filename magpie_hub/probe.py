@@ -183,8 +183,8 @@ def _categories(
     ]
     labels = Counter[str]()
     for completion in engine.generate(asked):
-        found = yaml.safe_load(derived.decode(completion.token_ids))
-        if isinstance(found, dict) and isinstance(found.get("category"), str):
+        found = judging.read_labels(derived.decode(completion.token_ids))
+        if "category" in found:
             labels[found["category"]] += 1
     return shares(labels)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import polars as pl
@@ -81,10 +81,7 @@ class Rules:
         self._run = run
         self._templates = templates
         self._rules: tuple[Callable[[dict[str, str]], Reason | None], ...] = (
-            self._empty,
-            self._cut_off,
-            self._garbled,
-            self._leaked,
+            self._malformed,
             self._duplicate,
             self._language,
         )
@@ -108,26 +105,18 @@ class Rules:
     def _reason(self, row: dict[str, str]) -> Reason | None:
         return next((reason for rule in self._rules if (reason := rule(row))), None)
 
-    def _empty(self, row: dict[str, str]) -> Reason | None:
-        return None if row["query"] else ("empty", "the model ended the turn at once")
-
-    def _cut_off(self, row: dict[str, str]) -> Reason | None:
-        if row["query_finish"] == "stop":
-            return None
-        return ("cut off", f"not ended after {self._run.recipe.sample.max_tokens} tokens")
-
-    def _leaked(self, row: dict[str, str]) -> Reason | None:
-        found = (leaks(row["query"], template) for template in self._templates)
-        detail = next((reason for reason in found if reason), None)
-        return ("leaked", detail) if detail else None
-
-    def _garbled(self, row: dict[str, str]) -> Reason | None:
-        return ("garbled", "holds bytes that are no text") if "\ufffd" in row["query"] else None
+    def _malformed(self, row: dict[str, str]) -> Reason | None:
+        return malformed(
+            row["query"],
+            ended=row["query_finish"] == "stop",
+            templates=self._templates,
+            max_tokens=self._run.recipe.sample.max_tokens,
+        )
 
     def _duplicate(self, row: dict[str, str]) -> Reason | None:
         if self._run.recipe.screen.dedup == "none":
             return None
-        first = self._first[_key(row["query"])]
+        first = self._first[text_key(row["query"])]
         return None if first == row["id"] else ("duplicate", f"the same as {first}")
 
     def _language(self, row: dict[str, str]) -> Reason | None:
@@ -146,11 +135,27 @@ class Rules:
             for row in queries.to_pylist():
                 # What is turned away anyway must not take a good query with it.
                 if row["query_finish"] == "stop":
-                    first.setdefault(_key(row["query"]), row["id"])
+                    first.setdefault(text_key(row["query"]), row["id"])
         return first
 
 
-def _key(query: str) -> bytes:
+def malformed(
+    query: str, *, ended: bool, templates: Iterable[ChatTemplate], max_tokens: int
+) -> Reason | None:
+    """What is wrong with a sampled query by itself; ``ended``: the model stopped, it was not cut
+    at ``max_tokens``. ``templates`` are those of the models that read it."""
+    if not query:
+        return ("empty", "the model ended the turn at once")
+    if not ended:
+        return ("cut off", f"not ended after {max_tokens} tokens")
+    if "\ufffd" in query:
+        return ("garbled", "holds bytes that are no text")
+    found = (leaks(query, template) for template in templates)
+    detail = next((reason for reason in found if reason), None)
+    return ("leaked", detail) if detail else None
+
+
+def text_key(query: str) -> bytes:
     """Equal for texts that differ in case, white space or Unicode form alone."""
     text = " ".join(unicodedata.normalize("NFKC", query).casefold().split())
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

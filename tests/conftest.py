@@ -66,6 +66,11 @@ def small(*overrides: str) -> Recipe:
     return Recipe.parse(SMALL, name="small.yaml", overrides=overrides)
 
 
+def shard_bytes(path: Path) -> dict[str, bytes]:
+    """Every shard of a run, by its place in it."""
+    return {str(f.relative_to(path)): f.read_bytes() for f in sorted(path.rglob("*.arrow"))}
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run; tests read it and never write into it."""

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import shard_bytes
+
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 KILLS = 20
-
-
-def shard_bytes(path: Path) -> dict[str, bytes]:
-    return {str(f.relative_to(path)): f.read_bytes() for f in sorted(path.rglob("*.arrow"))}
 
 
 @pytest.mark.slow

@@ -11,13 +11,9 @@ from magpie_hub.errors import DamagedShard, RecipeError, RunMismatch, UsageError
 from magpie_hub.pool import RunPool, rejections, store
 from magpie_hub.run import Run
 from magpie_hub.status import status
-from tests.conftest import Silent, small
+from tests.conftest import Silent, shard_bytes, small
 
 STAGES = ["sample", "language", "judge", "screen", "respond", "reward"]
-
-
-def shard_bytes(path: Path) -> dict[str, bytes]:
-    return {str(f.relative_to(path)): f.read_bytes() for f in sorted(path.rglob("*.arrow"))}
 
 
 def run_small(out: Path, *overrides: str, until: str = "annotate") -> tuple[Run, Silent]:

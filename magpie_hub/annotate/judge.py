@@ -112,7 +112,7 @@ def annotate(
             for name, _ in rows:
                 labels: dict[str, Any] = {"id": name}
                 for _ in asked:
-                    labels |= _labels(template.decode(next(answers).token_ids))
+                    labels |= read_labels(template.decode(next(answers).token_ids))
                 table.append(labels)
             return pa.Table.from_pylist(table, schema=schema.annotation(columns))
 
@@ -128,7 +128,7 @@ def _shared(prompt: Prompt, template: ChatTemplate) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _labels(answer: str) -> dict[str, Any]:
+def read_labels(answer: str) -> dict[str, Any]:
     """The judge's JSON. Only a judge that was cut off has none: its labels stay null, and null
     passes no filter."""
     try:

@@ -32,8 +32,8 @@ def test_the_instructions_stand_before_the_query() -> None:
 
 
 def test_an_answer_that_was_cut_off_has_no_labels() -> None:
-    assert judge._labels('{"category": "Ma') == {}
-    assert judge._labels('{"category": "Math"}') == {"category": "Math"}
+    assert judge.read_labels('{"category": "Ma') == {}
+    assert judge.read_labels('{"category": "Math"}') == {"category": "Math"}
 
 
 def test_every_judged_query_has_valid_labels(small_run: Run) -> None:
