@@ -6,32 +6,38 @@
       annotations/<name>/00000.arrow ...
       screen/00000.arrow ...               for each query: kept, or why not
       responses/00000.arrow ...
+      accounting/<stage>/00000.json ...    what each shard took
       releases/1.0.0/
 
 A recipe of N rows is N slots. Everything about a slot but the model's words is a pure function of
 (fingerprint, slot), so what is left to do is a listing of files: nothing is counted or appended to.
+RUN may be a URL of a filesystem elsewhere; see ``storage.py``.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from magpie_hub.errors import InvalidData, RunLocked, RunMismatch, StorageError, UsageError
-from magpie_hub.recipe import Cell, Recipe, Steer, pattern
-from magpie_hub.shards import ShardStore, leftovers, write_durably
+from magpie_hub.errors import InvalidData, RunMismatch, UsageError
+from magpie_hub.owner import Owner
+from magpie_hub.recipe import Cell, Recipe, Steer
+from magpie_hub.shards import Headers, ShardStore
+from magpie_hub.storage import THREADS, Folder, leftovers, open_folder
 
-INFO = "run.json"
+INFO, RECIPE = "run.json", "recipe.yaml"
+_LISTING_AGE = 5.0
 _LIBRARIES = ("magpie-hub", "torch", "transformers", "llguidance", "polars", "pyarrow", "datasets")
 
 
@@ -78,55 +84,93 @@ class RunInfo(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place for a query; all of it follows from (fingerprint, index)."""
+    """One place for a query; all of it follows from (fingerprint, index). ``responder`` is the
+    position in ``respond.each`` of the one that answers it."""
 
     index: int
     id: str
     seed: int
     cell: Cell
     steer: Steer | None
+    topic: str | None = None
+    responder: int = 0
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt, with its topic."""
+        return self.steer.text(self.topic)[0] if self.steer else None
+
+    @property
+    def prefill(self) -> str:
+        """The beginning of the user's message, with its topic."""
+        return self.steer.text(self.topic)[1] if self.steer else ""
+
+    @property
+    def key(self) -> str | None:
+        """What the row records of how it was steered."""
+        return self.steer.name(self.topic) if self.steer else None
 
 
 class Run:
     """A run folder. ``start`` makes or resumes one, ``open`` reads one."""
 
-    def __init__(self, path: Path, recipe: Recipe, info: RunInfo) -> None:
-        self.path = path
+    def __init__(self, folder: Folder, recipe: Recipe, info: RunInfo) -> None:
+        self.folder = folder
         self.recipe = recipe
         self.info = info
-        self._grid = pattern([cell.weight for cell in recipe.sample.grid])
-        self._steer = pattern([steer.weight for steer in recipe.sample.steer])
+        self._layout = recipe.layout()
+        self._headers: dict[str, Headers] = {}
+        self._refreshed = time.monotonic()
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """``UsageError`` where ``path`` is no run, ``InvalidData`` where its files are damaged."""
-        path = Path(path)
-        if not (path / INFO).is_file():
-            raise UsageError(f"{path} is not a run: it has no {INFO}.")
-        return cls(path, Recipe.load(path / "recipe.yaml"), _read_info(path))
+    def open(cls, place: str | Path) -> Run:
+        """``UsageError`` where ``place`` is no run, ``InvalidData`` where its files are damaged."""
+        folder = open_folder(place)
+        if (info := _read_info(folder)) is None:
+            raise UsageError(f"{folder} is not a run: it has no {INFO}.")
+        try:
+            text = folder.read(RECIPE).decode()
+        except FileNotFoundError as error:
+            raise InvalidData(
+                f"{folder}/{RECIPE} is missing; `magpie-hub run` with your recipe writes it again."
+            ) from error
+        return cls(folder, Recipe.parse(text, name=f"{folder}/{RECIPE}"), info)
 
     @classmethod
-    def start(cls, recipe: Recipe, path: str | Path, stages: tuple[StageInfo, ...]) -> Run:
-        """Make the run, or resume the one in ``path``. ``RunMismatch`` names the keys in which the
-        recipe contradicts rows that are there. Call it under :func:`locked`."""
-        path = Path(path)
+    def start(
+        cls,
+        recipe: Recipe,
+        place: str | Path,
+        stages: tuple[StageInfo, ...],
+        *,
+        alone: bool = True,
+    ) -> Run:
+        """Make the run, or resume the one in ``place``. ``RunMismatch`` names the keys in which the
+        recipe contradicts rows that are there. Call it under :func:`locked`; ``alone``: nobody else
+        works on the run."""
+        folder = open_folder(place)
         info = RunInfo(
             shard_rows=recipe.shard_rows,
             rows=recipe.rows,
             stages=stages,
             versions={lib: metadata.version(lib) for lib in _LIBRARIES if _installed(lib)},
         )
-        if (path / INFO).is_file():
-            _refuse_contradiction(path, _read_info(path), info)
-        elif path.is_dir() and any(p for p in path.iterdir() if not p.name.startswith(".")):
-            raise UsageError(f"{path} is not empty and no run; choose another --out.")
-        for file in leftovers(path):
-            file.unlink(missing_ok=True)
+        if (there := _read_info(folder)) is not None:
+            _refuse_contradiction(folder, there, info)
+        elif any(not name.startswith(".") for name in folder.names()):
+            raise UsageError(f"{folder} is not empty and no run; choose another --out.")
+        if alone and not folder.remote:
+            for file in leftovers(folder.path):
+                file.unlink(missing_ok=True)
         # The info first: a folder that has it is ours, whatever else a kill has left undone.
-        text = info.model_dump_json(indent=2) + "\n"
-        write_durably(path / INFO, lambda stream: stream.write(text.encode()))
-        write_durably(path / "recipe.yaml", lambda s: s.write(recipe.to_yaml().encode()))
-        return cls(path, recipe, info)
+        folder.write(INFO, f"{info.model_dump_json(indent=2)}\n".encode())
+        folder.write(RECIPE, recipe.to_yaml().encode())
+        return cls(folder, recipe, info)
+
+    @property
+    def path(self) -> Path:
+        """``UsageError`` where the run is not on this machine."""
+        return self.folder.path
 
     @property
     def shard_count(self) -> int:
@@ -144,37 +188,118 @@ class Run:
         start = shard * self.info.shard_rows
         return [self._slot(fingerprint, start + row) for row in range(self.rows_in(shard))]
 
+    def slot_id(self, index: int) -> str:
+        return _slot_id(self.stage("sample").fingerprint, index)
+
     def _slot(self, fingerprint: str, index: int) -> Slot:
-        # Mixed radix: over len(grid) * len(steer) slots each pair of cell and prompt comes up
-        # exactly as often as their weights say.
-        turn, place = divmod(index, len(self._grid))
-        steer = self.recipe.sample.steer
+        place = self._layout.at(index)
+        sampling = self.recipe.sample
+        steer = None if place.steer is None else sampling.steer[place.steer]
         return Slot(
             index=index,
-            id=f"{fingerprint[:10]}-{index:08d}",
+            id=_slot_id(fingerprint, index),
             seed=derive_seed(fingerprint, index),
-            cell=self.recipe.sample.grid[self._grid[place]],
-            steer=steer[self._steer[turn % len(self._steer)]] if steer else None,
+            cell=sampling.grid[place.cell],
+            steer=steer,
+            topic=None if steer is None or place.topic is None else steer.topics[place.topic],
+            responder=place.responder,
         )
 
     def store(self, stage: str, arrow: pa.Schema) -> ShardStore:
         info = self.stage(stage)
         written_by = info.after if info.cheap else info.fingerprint
-        return ShardStore(self.path / info.folder, arrow, written_by)
+        return ShardStore(
+            self.folder.child(info.folder), arrow, written_by, headers=self._headers_of(info)
+        )
+
+    def _headers_of(self, stage: StageInfo) -> Headers:
+        if stage.name not in self._headers:
+            self._headers[stage.name] = Headers(self.folder.child(stage.folder))
+        return self._headers[stage.name]
 
     def coverage(self, stage: str, shard: int) -> str:
-        """What the stage's shard must cover to be complete."""
+        """What the stage's shard must cover to be complete.
+
+        Rows of earlier stages that failed are counted in it, so that a shard is completed once they
+        are mended: those of its own shard; and behind the screen, whose verdicts depend on the
+        queries of all shards before, those of all shards up to this one.
+        """
         info = self.stage(stage)
-        return f"{info.fingerprint if info.cheap else info.coverage}/{self.rows_in(shard)}"
+        whole = f"{info.fingerprint if info.cheap else info.coverage}/{self.rows_in(shard)}"
+        failed = {name: count for name, count in self._failed_before(stage, shard) if count}
+        counts = " ".join(f"{name} {count}" for name, count in failed.items())
+        return f"{whole}/failed: {counts}" if counts else whole
+
+    def _failed_before(self, stage: str, shard: int) -> list[tuple[str, int]]:
+        stages = {info.name: info for info in self.info.stages}
+        names = list(stages)
+        screen = names.index("screen") if "screen" in stages else len(names)
+        at = names.index(stage)
+        before = [self._headers_of(stages[name]) for name in names[: min(at, screen)]]
+        if at < screen:
+            counts = [headers.failed(shard, shard) for headers in before]
+        else:
+            counts = [headers.failed(0, shard) for headers in before]
+        found = list(zip(names, counts, strict=False))
+        if "respond" in stages and at > names.index("respond"):
+            found.append(("respond", self._headers_of(stages["respond"]).failed(shard, shard)))
+        return found
 
     def missing(self, stage: str) -> list[int]:
         """The shards that the stage has still to do: a listing of files."""
-        store = self.store(stage, pa.schema([]))
+        self.folder.refresh()
+        shards = range(self.shard_count)
+        for info in self.info.stages[: self.info.stages.index(self.stage(stage))]:
+            self._headers_of(info).load(shards)
+        found = self._headers_of(self.stage(stage)).load(shards)
         return [
             shard
-            for shard in range(self.shard_count)
-            if store.coverage(shard) != self.coverage(stage, shard)
+            for shard, header in zip(shards, found, strict=True)
+            if header is None or header.coverage != self.coverage(stage, shard)
         ]
+
+    def refresh(self, stage: str | None = None, shard: int = 0) -> None:
+        """Others may have written since: look anew at everything, or at one shard. Elsewhere than
+        on this machine a listing stays good for some seconds, since each costs requests."""
+        if stage is not None:
+            self.folder.child(self.stage(stage).folder).refresh(f"{shard:05d}.arrow")
+        elif time.monotonic() - self._refreshed > _LISTING_AGE:
+            self._refreshed = time.monotonic()
+            self.folder.refresh()
+
+    def account(
+        self, stage: str, shard: int, record: Mapping[str, Any], *, adding: bool = False
+    ) -> None:
+        """Record what a shard took: counts and seconds, and by whom; ``adding`` to what it took
+        when its first rows were made. It may be lost in a power cut."""
+        folder = self.folder.child(f"accounting/{stage}")
+        name = f"{shard:05d}.json"
+        before = _read_record(folder, name) if adding else {}
+        numbers = {
+            key: value + before.get(key, 0)
+            for key, value in record.items()
+            if isinstance(value, int | float)
+        }
+        owner = Owner.me()
+        by = {"worker": f"{owner.machine} {owner.pid}", "ended": time.time()}
+        text = json.dumps({**record, **numbers, **by}, ensure_ascii=False)
+        folder.write(name, text.encode(), durable=False)
+
+    def accounts(self, stage: str) -> dict[int, dict[str, Any]]:
+        """The records of the stage's shards."""
+        folder = self.folder.child(f"accounting/{stage}")
+        folder.refresh()
+        names = [name for name in folder.names() if name.endswith(".json") and name[0] != "."]
+        if folder.remote:
+            with ThreadPoolExecutor(THREADS) as pool:
+                records = list(pool.map(lambda name: _read_record(folder, name), names))
+        else:
+            records = [_read_record(folder, name) for name in names]
+        return {int(n[:-5]): found for n, found in zip(names, records, strict=True) if found}
+
+
+def _slot_id(fingerprint: str, index: int) -> str:
+    return f"{fingerprint[:10]}-{index:08d}"
 
 
 def derive_seed(fingerprint: str, slot: int) -> int:
@@ -183,59 +308,34 @@ def derive_seed(fingerprint: str, slot: int) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-class locked:  # noqa: N801 (reads as the statement it is: `with locked(path):`)
-    """Hold the run alone. The lock dies with its process, so a kill leaves nothing to clean up."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path / ".lock"
-        self._stream: IO[str] | None = None
-
-    def __enter__(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            stream = self._path.open("a+")
-        except OSError as error:
-            raise StorageError(
-                f"{self._path.parent} cannot be written to ({error.strerror}); choose "
-                "another --out."
-            ) from error
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            stream.seek(0)
-            owner = stream.read().strip() or "another process"
-            stream.close()
-            raise RunLocked(
-                f"{self._path.parent} is being worked on by {owner}; wait for it or stop it."
-            ) from error
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()}")
-        stream.flush()
-        self._stream = stream
-
-    def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
-            self._stream.close()
-
-
-def _read_info(path: Path) -> RunInfo:
+def _read_record(folder: Folder, name: str) -> dict[str, Any]:
     try:
-        return RunInfo.model_validate_json((path / INFO).read_bytes())
+        found = json.loads(folder.read(name))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read_info(folder: Folder) -> RunInfo | None:
+    try:
+        return RunInfo.model_validate_json(folder.read(INFO))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ValidationError as error:
         raise InvalidData(
-            f"{path / INFO} is damaged; put back a copy, or choose another --out."
+            f"{folder}/{INFO} is damaged; put back a copy, or choose another --out."
         ) from error
 
 
-def _refuse_contradiction(path: Path, old: RunInfo, new: RunInfo) -> None:
+def _refuse_contradiction(run: Folder, old: RunInfo, new: RunInfo) -> None:
     if old.shard_rows != new.shard_rows:
         raise RunMismatch(
-            f"{path} was laid out with shard_rows: {old.shard_rows}, not {new.shard_rows}; keep "
+            f"{run} was laid out with shard_rows: {old.shard_rows}, not {new.shard_rows}; keep "
             "it, or choose another --out."
         )
     if new.rows < old.rows:
         raise RunMismatch(
-            f"{path} has rows: {old.rows}, and a run only grows; {new.rows} rows need another "
+            f"{run} has rows: {old.rows}, and a run only grows; {new.rows} rows need another "
             "--out, or a config with a filter."
         )
     before = {stage.name: stage for stage in old.stages}
@@ -243,7 +343,7 @@ def _refuse_contradiction(path: Path, old: RunInfo, new: RunInfo) -> None:
         there = before.get(stage.name)
         if there is None or there.fingerprint == stage.fingerprint or there.cheap:
             continue
-        if not any((path / stage.folder).glob("*.arrow")):
+        if not any(name.endswith(".arrow") for name in run.child(stage.folder).names()):
             continue
         keys = sorted(
             key for key in {*there.keys, *stage.keys} if there.keys.get(key) != stage.keys.get(key)
@@ -253,7 +353,7 @@ def _refuse_contradiction(path: Path, old: RunInfo, new: RunInfo) -> None:
             for key in keys
         )
         raise RunMismatch(
-            f"{path / stage.folder} holds rows of another recipe ({stage.name}: "
+            f"{run}/{stage.folder} holds rows of another recipe ({stage.name}: "
             f"{changes or 'an earlier stage differs'}); choose another --out, or delete that "
             "folder to do the stage again."
         )

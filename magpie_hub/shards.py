@@ -1,24 +1,104 @@
 """Shards: Arrow files that are complete or absent, and say of themselves what they are.
 
 A shard carries in its schema metadata the fingerprint of the stage that wrote it, which rows it
-covers, and a digest of its contents; a shard of another run, a half one or a damaged one is never
-taken for the real thing.
+covers, how many of them failed, and a digest of its contents; a shard of another run, a half one or
+a damaged one is never taken for the real thing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from magpie_hub.errors import DamagedShard, RunMismatch, StorageError
+from magpie_hub.errors import DamagedShard, RunMismatch
+from magpie_hub.storage import THREADS, Folder, Stamp, open_folder
 
 _FINGERPRINT, _COVERAGE, _DIGEST = b"magpie_hub.fingerprint", b"magpie_hub.coverage", b"sha256"
+_FAILED = b"magpie_hub.failed"
+_MAGIC = b"ARROW1"
+_BEGIN = _MAGIC + b"\0\0\xff\xff\xff\xff"
+_HEAD = 4096
+"""Bytes at the beginning of a shard that nearly always hold its whole schema."""
+
+
+class Header(NamedTuple):
+    """What a shard says of itself. ``failed`` counts rows that have an error."""
+
+    coverage: str
+    failed: int
+
+
+class Headers:
+    """What the shards in a folder say of themselves, remembered until a file changes."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._known: dict[int, tuple[Stamp, Header]] = {}
+        self._failed: dict[int, int] = {}
+        self._whole = 0  # the shards before this one are all known
+
+    def of(self, shard: int) -> Header | None:
+        """None where the shard is absent."""
+        stamp = self._folder.stamp(_name(shard))
+        known = self._known.get(shard)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        header = self._read(shard) if stamp is not None else None
+        self._note(shard, stamp, header)
+        return header
+
+    def load(self, shards: range) -> list[Header | None]:
+        """Those of ``shards``; where each costs a request, many at a time."""
+        if not self._folder.remote:
+            return [self.of(shard) for shard in shards]
+        self._folder.stamp(_name(0))  # one listing, before the threads ask
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(self.of, shards))
+
+    def wrote(self, shard: int, header: Header) -> None:
+        self._note(shard, self._folder.stamp(_name(shard)), header)
+
+    def failed(self, first: int, last: int) -> int:
+        """Failed rows in these shards and those between, as far as they are there."""
+        for shard in range(max(first, self._whole), last + 1):
+            if shard not in self._known:
+                self.of(shard)
+        while self._whole in self._known:
+            self._whole += 1
+        return sum(count for shard, count in self._failed.items() if first <= shard <= last)
+
+    def _note(self, shard: int, stamp: Stamp, header: Header | None) -> None:
+        if header is None:
+            self._known.pop(shard, None)
+            self._whole = min(self._whole, shard)
+        else:
+            self._known[shard] = (stamp, header)
+        if header is not None and header.failed:
+            self._failed[shard] = header.failed
+        else:
+            self._failed.pop(shard, None)
+
+    def _read(self, shard: int) -> Header | None:
+        name = _name(shard)
+        try:
+            head = self._folder.head(name, _HEAD)
+            # A half copy is told by its end; elsewhere a file comes as one, and a look costs money.
+            whole = self._folder.remote or self._folder.tail(name, len(_MAGIC)) == _MAGIC
+            if not (whole and head.startswith(_BEGIN)):
+                raise _damaged(self._folder, shard)
+            if (size := 16 + int.from_bytes(head[12:16], "little")) > len(head):
+                head = self._folder.head(name, size)
+            metadata = pa.ipc.read_schema(pa.py_buffer(head[8:])).metadata or {}
+            coverage = metadata.get(_COVERAGE, b"").decode()
+            return Header(coverage, int(metadata.get(_FAILED, b"0")))
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(self._folder, shard) from error
 
 
 class ShardStore:
@@ -27,25 +107,35 @@ class ShardStore:
     ``schema`` is that of every shard; ``fingerprint`` is the stage's.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, fingerprint: str) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path | Folder,
+        schema: pa.Schema,
+        fingerprint: str,
+        headers: Headers | None = None,
+    ) -> None:
+        self._folder = open_folder(folder)
+        self._headers = headers or Headers(self._folder)
         self.schema = schema
         self.fingerprint = fingerprint
 
+    @property
+    def folder(self) -> Path:
+        """``UsageError`` where it is not on this machine."""
+        return self._folder.path
+
     def path(self, shard: int) -> Path:
-        return self.folder / f"{shard:05d}.arrow"
+        return self.folder / _name(shard)
 
     def coverage(self, shard: int) -> str | None:
-        """What the shard on disk covers; None where it is absent."""
-        path = self.path(shard)
-        if not path.is_file():
-            return None
-        try:
-            with pa.OSFile(str(path)) as source:
-                metadata = pa.ipc.open_file(source).schema.metadata or {}
-        except pa.ArrowException as error:
-            raise _damaged(path) from error
-        return str(metadata.get(_COVERAGE, b""), "utf-8")
+        """What the stored shard covers; None where it is absent."""
+        header = self._headers.of(shard)
+        return header and header.coverage
+
+    def failed(self, shard: int) -> int:
+        """How many of its rows have an error."""
+        header = self._headers.of(shard)
+        return header.failed if header else 0
 
     def write(self, shard: int, table: pa.Table, coverage: str) -> None:
         """Durable and atomic: a kill leaves the old shard or the new one."""
@@ -55,66 +145,44 @@ class ShardStore:
             _COVERAGE: coverage.encode(),
             _DIGEST: _digest(batch),
         }
+        failed = 0
+        if "error" in self.schema.names:
+            failed = len(batch) - batch["error"].null_count
+            metadata[_FAILED] = str(failed).encode()
         schema = self.schema.with_metadata(metadata)
-
-        def fill(stream: IO[bytes]) -> None:
-            options = pa.ipc.IpcWriteOptions(compression="zstd")
-            with pa.ipc.new_file(stream, schema, options=options) as writer:
-                writer.write_batch(batch)
-
-        write_durably(self.path(shard), fill)
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_file(sink, schema, options=options) as writer:
+            writer.write_batch(batch)
+        self._folder.write(_name(shard), sink.getvalue().to_pybytes())
+        self._headers.wrote(shard, Header(coverage, failed))
 
     def read(self, shard: int) -> pa.Table:
         """``DamagedShard`` where the bytes are not those that were written, ``RunMismatch`` where
         they were written by another run."""
-        path = self.path(shard)
         try:
-            with pa.OSFile(str(path)) as source:
-                reader = pa.ipc.open_file(source)
-                metadata = reader.schema.metadata or {}
-                batch = _single_batch(reader.read_all().replace_schema_metadata(None))
+            data = self._folder.read(_name(shard))
+            reader = pa.ipc.open_file(pa.py_buffer(data))
+            metadata = reader.schema.metadata or {}
+            batch = _single_batch(reader.read_all().replace_schema_metadata(None))
         except FileNotFoundError as error:
-            raise DamagedShard(f"{path} is missing; run `magpie-hub run` to make it.") from error
+            raise DamagedShard(
+                f"{self._folder}/{_name(shard)} is missing; run `magpie-hub run` to make it."
+            ) from error
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path) from error
+            raise _damaged(self._folder, shard) from error
         if metadata.get(_FINGERPRINT, b"").decode() != self.fingerprint:
             raise RunMismatch(
-                f"{path} was written by another recipe than this run's; take it out of the folder."
+                f"{self._folder}/{_name(shard)} was written by another recipe than this run's; "
+                "take it out of the folder."
             )
         if not batch.schema.equals(self.schema) or metadata.get(_DIGEST) != _digest(batch):
-            raise _damaged(path)
+            raise _damaged(self._folder, shard)
         return pa.Table.from_batches([batch], schema=self.schema)
 
 
-def write_durably(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Temporary file, fsync, rename, fsync of the folder. ``StorageError`` where the disk refuses;
-    the temporary file is gone then."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            fill(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise StorageError(
-            f"{path} could not be written ({error.strerror or error}); make room or choose another "
-            "folder, then run again: what was finished stays."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def leftovers(root: Path) -> Iterator[Path]:
-    """Temporary files of processes that were killed while they wrote."""
-    return root.rglob(".*.tmp")
+def _name(shard: int) -> str:
+    return f"{shard:05d}.arrow"
 
 
 def _single_batch(table: pa.Table) -> pa.RecordBatch:
@@ -126,8 +194,8 @@ def _digest(batch: pa.RecordBatch) -> bytes:
     return hashlib.sha256(batch.serialize()).hexdigest().encode()
 
 
-def _damaged(path: Path) -> DamagedShard:
+def _damaged(folder: Folder, shard: int) -> DamagedShard:
     return DamagedShard(
-        f"{path} is damaged; delete it and run `magpie-hub run` again, which makes just that shard "
-        "anew."
+        f"{folder}/{_name(shard)} is damaged; delete it and run `magpie-hub run` again, which "
+        "makes just that shard anew."
     )

@@ -1,12 +1,11 @@
-import errno
-import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from magpie_hub.errors import DamagedShard, RunMismatch, StorageError
-from magpie_hub.shards import ShardStore, leftovers, write_durably
+from magpie_hub.errors import DamagedShard, RunMismatch
+from magpie_hub.shards import ShardStore
+from magpie_hub.storage import LocalFolder
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64()), ("tags", pa.list_(pa.string()))])
 ROWS = [{"id": f"r{i}", "n": i if i % 3 else None, "tags": ["a", "b"][: i % 3]} for i in range(50)]
@@ -70,21 +69,57 @@ def test_a_shard_of_another_run_is_refused(store: ShardStore) -> None:
         ShardStore(store.folder, SCHEMA, "other").read(0)
 
 
-def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def full(stream: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with pytest.raises(StorageError, match="No space left on device"):
-        write_durably(path, full)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_half_copy_is_told_without_reading_it(store: ShardStore) -> None:
+    store.write(0, pa.Table.from_pylist(ROWS, schema=SCHEMA), "x")
+    whole = store.path(0).read_bytes()
+    for keep in (0, 10, 400, len(whole) - 1):
+        store.path(0).write_bytes(whole[:keep])
+        with pytest.raises(DamagedShard, match=r"00000\.arrow is damaged; delete it"):
+            store.coverage(0)
+    store.path(0).write_bytes(whole)
+    assert store.coverage(0) == "x"
 
 
-def test_leftovers_are_the_temporary_files(tmp_path: Path) -> None:
-    (tmp_path / "queries").mkdir()
-    (tmp_path / "queries" / ".00000.arrow.1.tmp").touch()
-    (tmp_path / "queries" / "00000.arrow").touch()
-    assert [p.name for p in leftovers(tmp_path)] == [".00000.arrow.1.tmp"]
+def test_a_shard_says_how_many_of_its_rows_failed(tmp_path: Path) -> None:
+    schema = pa.schema([("id", pa.string()), ("error", pa.string())])
+    store = ShardStore(tmp_path, schema, "fingerprint")
+    rows = [{"id": str(i), "error": "no answer" if i < 3 else None} for i in range(9)]
+    store.write(0, pa.Table.from_pylist(rows, schema=schema), "x")
+    store.write(1, pa.Table.from_pylist(rows[3:], schema=schema), "x")
+    again = ShardStore(tmp_path, schema, "fingerprint")
+    assert [again.failed(shard) for shard in range(3)] == [3, 0, 0]
+    store.write(0, pa.Table.from_pylist(rows[2:], schema=schema), "x")
+    assert [each.failed(0) for each in (store, again)] == [1, 1]
+
+
+def test_a_shard_without_errors_counts_none(store: ShardStore) -> None:
+    store.write(0, pa.Table.from_pylist(ROWS, schema=SCHEMA), "x")
+    assert store.failed(0) == 0
+    assert b"magpie_hub.failed" not in store.path(0).read_bytes()
+
+
+def test_a_long_schema_is_read_whole(tmp_path: Path) -> None:
+    schema = pa.schema([(f"a_column_with_a_long_name_{i}", pa.string()) for i in range(200)])
+    ShardStore(tmp_path, schema, "f").write(0, schema.empty_table(), "x/0")
+    assert ShardStore(tmp_path, schema, "f").coverage(0) == "x/0"
+
+
+def test_what_a_shard_says_is_remembered_until_it_changes(
+    store: ShardStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(0, pa.Table.from_pylist(ROWS, schema=SCHEMA), "one")
+    looks: list[str] = []
+    head = LocalFolder.head
+
+    def counted(self: LocalFolder, name: str, size: int) -> bytes:
+        looks.append(name)
+        return head(self, name, size)
+
+    monkeypatch.setattr(LocalFolder, "head", counted)
+    again = ShardStore(store.folder, SCHEMA, "fingerprint")
+    assert {again.coverage(0) for _ in range(5)} == {"one"}
+    assert len(looks) == 1
+    store.write(0, pa.Table.from_pylist(ROWS, schema=SCHEMA), "two")
+    assert (again.coverage(0), len(looks)) == ("two", 2)
+    store.path(0).unlink()
+    assert (again.coverage(0), store.coverage(0)) == (None, None)

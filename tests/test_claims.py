@@ -1,0 +1,252 @@
+"""Claims by themselves, and whole runs that several processes share."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from magpie_hub import pipeline
+from magpie_hub.claims import Alone, Joined, Part
+from magpie_hub.errors import StorageError, UsageError
+from magpie_hub.owner import Owner
+from magpie_hub.run import Run
+from magpie_hub.status import status
+from tests.conftest import SMALL, Silent, shard_bytes, small
+
+NARROW = "shard_rows=4"
+"""Twelve shards, so that there is something to share."""
+
+
+@pytest.fixture
+def claims(tmp_path: Path) -> Iterator[Joined]:
+    with Joined(tmp_path) as joined:
+        yield joined
+
+
+def test_alone_everything_is_ours() -> None:
+    alone = Alone()
+    assert alone.take("sample", 3) and alone.take("sample", 3) and not alone.waits
+    alone.give_back("sample", 3)
+
+
+def test_parts_are_disjoint_and_leave_nothing() -> None:
+    parts = [Part.parse(f"{i}/3") for i in range(3)]
+    owners = [[i for i, part in enumerate(parts) if part.take("x", s)] for s in range(7)]
+    assert owners == [[0], [1], [2], [0], [1], [2], [0]]
+    assert not any(part.waits for part in parts)
+    parts[0].give_back("x", 0)
+
+
+@pytest.mark.parametrize("text", ["3/3", "1", "1/", "-1/3", "a/b", "0/0", "1/2/3", "0 / 2"])
+def test_what_is_no_part_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write I/N, where I counts from 0"):
+        Part.parse(text)
+
+
+def test_a_claim_is_one_processs_until_it_is_given_back(claims: Joined, tmp_path: Path) -> None:
+    with Joined(tmp_path) as other:
+        assert claims.take("sample", 0) and not other.take("sample", 0)
+        assert other.take("sample", 1) and other.take("judge", 0)
+        claims.give_back("sample", 0)
+        assert other.take("sample", 0) and not claims.take("sample", 0)
+    # What it held when it ended is free.
+    assert claims.take("sample", 0) and claims.take("judge", 0)
+    assert claims.waits
+
+
+def test_nothing_is_left_when_all_have_ended(tmp_path: Path) -> None:
+    threads = threading.active_count()
+    with Joined(tmp_path) as claims:
+        assert claims.take("sample", 0)
+        assert json.loads((tmp_path / ".claims" / "sample-00000").read_text())["pid"] == os.getpid()
+    assert [p.name for p in (tmp_path / ".claims").iterdir()] == [".removing"]
+    assert threading.active_count() == threads
+
+
+def elsewhere(folder: Path, name: str, text: str | None = None) -> Path:
+    (folder / ".claims").mkdir(exist_ok=True)
+    path = folder / ".claims" / name
+    owner = Owner("another-host/pid:[1]", 1, time.time())
+    path.write_text(owner.to_json() if text is None else text)
+    return path
+
+
+@pytest.mark.parametrize("text", [None, "", '{"mach'])
+def test_a_silent_claim_of_another_machine_is_free_again(tmp_path: Path, text: str | None) -> None:
+    elsewhere(tmp_path, "sample-00000", text)
+    with Joined(tmp_path, stale=0.2) as claims:
+        assert not claims.take("sample", 0)
+        assert not claims.take("sample", 0)
+        time.sleep(0.25)
+        assert claims.take("sample", 0)
+
+
+def test_a_claim_that_is_touched_stays(tmp_path: Path) -> None:
+    path = elsewhere(tmp_path, "sample-00000")
+    with Joined(tmp_path, stale=0.3) as claims:
+        for _ in range(8):
+            assert not claims.take("sample", 0)
+            time.sleep(0.1)
+            os.utime(path)
+        time.sleep(0.4)
+        assert not claims.take("sample", 0), "the last beat has just been seen"
+        time.sleep(0.4)
+        assert claims.take("sample", 0)
+
+
+def test_our_claims_are_kept_alive(tmp_path: Path) -> None:
+    with Joined(tmp_path, beat=0.05) as claims, Joined(tmp_path, stale=0.5) as other:
+        assert claims.take("sample", 0)
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            assert not other.take("sample", 0)
+            time.sleep(0.05)
+
+
+def test_a_claim_of_a_dead_process_here_is_free_at_once(claims: Joined, tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    elsewhere(tmp_path, "sample-00000", Owner(Owner.me().machine, child.pid, 0.0).to_json())
+    assert claims.take("sample", 0)
+
+
+def test_a_claim_that_was_taken_from_us_is_not_given_back(tmp_path: Path) -> None:
+    with Joined(tmp_path, beat=60) as paused, Joined(tmp_path, stale=0.05) as other:
+        assert paused.take("sample", 0) and not other.take("sample", 0)
+        time.sleep(0.1)
+        assert other.take("sample", 0)
+        paused.give_back("sample", 0)
+        assert not paused.take("sample", 0), "it is still the other's"
+
+
+def test_of_many_that_take_a_stale_claim_one_has_it(tmp_path: Path) -> None:
+    names = range(30)
+    for shard in names:
+        elsewhere(tmp_path, f"sample-{shard:05d}")
+    everybody = [Joined(tmp_path, stale=0.05) for _ in range(8)]
+    won: Counter[int] = Counter()
+
+    def grab(claims: Joined) -> list[int]:
+        with claims:
+            for shard in names:
+                claims.take("sample", shard)
+            together.wait()
+            time.sleep(0.1)
+            mine = [shard for shard in names if claims.take("sample", shard)]
+            together.wait()
+            return mine
+
+    together = threading.Barrier(len(everybody), timeout=30)
+    with ThreadPoolExecutor(len(everybody)) as pool:
+        for mine in pool.map(grab, everybody):
+            won.update(mine)
+    assert won == dict.fromkeys(names, 1)
+
+
+def test_without_exclusive_files_there_is_no_joining() -> None:
+    with pytest.raises(UsageError, match="--join needs a filesystem .* use --shards I/N or --ray"):
+        Joined("memory://bucket/run")
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(StorageError, match="could not be written"), Joined(tmp_path / "run"):
+        pass
+
+
+# Whole runs.
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes of a run that one process did alone."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    pipeline.run(small(NARROW), out, progress=Silent())
+    return shard_bytes(out)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from magpie_hub import pipeline
+from magpie_hub.claims import Joined, Part
+from magpie_hub.recipe import Recipe
+from tests.conftest import Silent
+
+recipe, out, claims = sys.argv[1:]
+recipe = Recipe.load(recipe, overrides=["shard_rows=4"])
+if claims == "join":
+    with Joined(out) as joined:
+        pipeline.run(recipe, out, progress=Silent(), claims=joined)
+else:
+    pipeline.run(recipe, out, progress=Silent(), claims=Part.parse(claims))
+"""
+
+
+def worker(recipe: Path, out: Path, claims: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(recipe), str(out), claims],
+        cwd=Path(__file__).parents[1],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(child: subprocess.Popen[str]) -> int:
+    _, said = child.communicate(timeout=240)
+    assert child.returncode in (0, -signal.SIGKILL), said
+    return child.returncode
+
+
+@pytest.mark.slow
+def test_two_that_join_and_one_is_killed(whole: dict[str, bytes], tmp_path: Path) -> None:
+    recipe, out = tmp_path / "small.yaml", tmp_path / "run"
+    recipe.write_text(SMALL)
+    one, other = (worker(recipe, out, "join") for _ in range(2))
+    try:
+        held = f'"pid": {one.pid},'
+        deadline = time.monotonic() + 120
+        while not any(held in text for text in claimed(out)):
+            assert time.monotonic() < deadline and one.poll() is None
+            time.sleep(0.01)
+        one.kill()
+        assert (ended(one), ended(other)) == (-signal.SIGKILL, 0)
+    finally:
+        for child in (one, other):
+            child.kill()
+    assert shard_bytes(out) == whole
+    assert [p.name for p in (out / ".claims").iterdir()] == [".removing"]
+    pipeline.run(small(NARROW), out, progress=(progress := Silent()))
+    assert progress.stages == []
+
+
+def claimed(out: Path) -> list[str]:
+    texts = []
+    for path in (out / ".claims").glob("*-*"):
+        try:
+            texts.append(path.read_text())
+        except FileNotFoundError:
+            continue
+    return texts
+
+
+@pytest.mark.slow
+def test_parts_one_after_the_other_and_again(whole: dict[str, bytes], tmp_path: Path) -> None:
+    """Nobody waits for the other, so the first pass of each leaves what needs the other's."""
+    recipe, out = tmp_path / "small.yaml", tmp_path / "run"
+    recipe.write_text(SMALL)
+    for part in ("1/2", "0/2", "1/2"):
+        assert ended(worker(recipe, out, part)) == 0
+    assert status(Run.open(out)).finished
+    assert shard_bytes(out) == whole
