@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from magpie_hub import schema
-from magpie_hub.release import ConfigEntry, Manifest, Producer
+from magpie_hub.release import ConfigEntry, Manifest, Producer, Yield
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -31,6 +31,7 @@ LANGUAGE_SHARE = 0.01
 SAMPLES = 3
 SAMPLE_CHARACTERS = 700
 SHOWN_CONFIGS = 6
+SHOWN_YIELDS = 50
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 _LARGER = ((10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"))
 # Controls, bidirectional overrides, invisible separators and tags: text that is not what it seems.
@@ -115,6 +116,7 @@ def render(manifest: Manifest, known: Facts, template: str, repo: str | None = N
         default_rows=default.rows,
         front_matter=Markdown(front_matter(manifest, known).to_yaml()),
         columns=tuple(_columns(manifest)),
+        yields=tuple(_yields(manifest)),
         models={making.stage: making.model for making in manifest.made if making.model},
         usage=_usage(manifest, repo or f"ORG/{manifest.name}"),
     )
@@ -287,6 +289,15 @@ def _columns(manifest: Manifest) -> Iterator[_ColumnRow]:
         yield _ColumnRow(
             column.name, _type(column.type), column.meaning, labels, _producer(entry.producer)
         )
+
+
+def _yields(manifest: Manifest) -> Iterator[tuple[str, tuple[Yield, ...], int]]:
+    """A table each for steering and decoding, where there is something to compare: its title, the
+    rows shown, and how many are not."""
+    for kind, title in (("steer", "steered by"), ("cell", "decoding")):
+        found = tuple(each for each in manifest.yields if each.kind == kind)
+        if len(found) > 1:
+            yield title, found[:SHOWN_YIELDS], len(found[SHOWN_YIELDS:])
 
 
 def _type(kind: pa.DataType) -> str:

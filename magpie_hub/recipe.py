@@ -6,21 +6,29 @@ key, and what to write instead.
 
 from __future__ import annotations
 
-import difflib
+import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from fractions import Fraction
-from math import gcd, lcm
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from magpie_hub import presets
 from magpie_hub.errors import RecipeError
+from magpie_hub.layout import MAX_PERIOD, Layout, pattern
+from magpie_hub.origin import Origin, dotted, explain, override
 
-Place = tuple[str | int, ...]
-_MAX_PERIOD = 10_000
+_TOPIC = "{topic}"
 
 
 class _Part(BaseModel):
@@ -36,18 +44,68 @@ class Cell(_Part):
 
 
 class Steer(_Part):
-    """A system prompt that steers the queries; its ``key`` is recorded with each row.
-    ``system: null`` is the bare prefix, as in the paper."""
+    """What steers the queries: a ``system`` prompt (null is the bare prefix, as in the paper), the
+    beginning of the user's message (``prefill``), or both, with ``{topic}`` for each of ``topics``
+    in turn. ``key`` is recorded with each row, as "key: topic" where there are topics."""
 
     key: str = Field(min_length=1)
     system: str | None = None
+    prefill: str = ""
+    topics: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     weight: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _topics_are_used(self) -> Steer:
+        used = _TOPIC in (self.system or "") or _TOPIC in self.prefill
+        if used and not self.topics:
+            raise ValueError(f"{_TOPIC} stands here and there are no topics; give `topics`")
+        if self.topics and not used:
+            raise ValueError(f"the topics are never used; write {_TOPIC} in system or prefill")
+        return self
+
+    def text(self, topic: str | None) -> tuple[str | None, str]:
+        """The system prompt and the prefill, with the topic filled in."""
+        if topic is None:
+            return self.system, self.prefill
+        system = None if self.system is None else self.system.replace(_TOPIC, topic)
+        return system, self.prefill.replace(_TOPIC, topic)
+
+    def texts(self) -> Iterator[tuple[str | None, str]]:
+        """All that it may say: one pair of system prompt and prefill a topic."""
+        return (self.text(topic) for topic in (self.topics or (None,)))
+
+    def name(self, topic: str | None) -> str:
+        """What rows record."""
+        return self.key if topic is None else f"{self.key}: {topic}"
+
+    def describe(self) -> dict[str, str]:
+        """What a fingerprint should know of it."""
+        keys = {f"steer {self.key}": f"weight {self.weight:g}: {self.system or '(none)'}"}
+        if self.prefill:
+            keys[f"prefill {self.key}"] = self.prefill
+        if self.topics:
+            digest = hashlib.sha256("\n".join(self.topics).encode()).hexdigest()
+            keys[f"topics {self.key}"] = f"{len(self.topics)}, sha256 {digest[:16]}"
+        return keys
 
 
 class Sample(_Part):
     grid: tuple[Cell, ...] = Field((Cell(),), min_length=1)
     steer: tuple[Steer, ...] = ()
     max_tokens: int = Field(512, ge=1)
+
+    def describe(self) -> dict[str, str]:
+        """What a fingerprint should know of it."""
+        cells = (
+            f"temperature {c.temperature:g}, top-p {c.top_p:g}, weight {c.weight:g}"
+            for c in self.grid
+        )
+        keys = {"grid": "; ".join(cells), "max_tokens": str(self.max_tokens)}
+        for steer in self.steer:
+            keys |= steer.describe()
+        if len(self.steer) > 1:
+            keys["steer order"] = ", ".join(steer.key for steer in self.steer)
+        return keys
 
 
 class Screen(_Part):
@@ -59,7 +117,7 @@ class Screen(_Part):
     where: str | None = None
 
 
-class Respond(_Part):
+class Answering(_Part):
     """How queries are answered; ``model`` is another responder than the asker. ``thinking`` turns
     a model's thinking on or off where its template has a switch; unset is the template's own."""
 
@@ -69,6 +127,38 @@ class Respond(_Part):
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(2048, ge=1)
+
+
+class Responder(Answering):
+    """One of several responders, which answers ``weight`` of every ``sum(weights)`` slots."""
+
+    weight: float = Field(1.0, gt=0)
+
+
+class Respond(Answering):
+    """One responder, or several over one pool. Each of ``responders`` has what stands beside the
+    list, unless it says otherwise; one that names a model does not take over ``revision``."""
+
+    responders: tuple[Responder, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherited(cls, value: object) -> object:
+        if not isinstance(value, dict) or not isinstance(value.get("responders"), list):
+            return value
+        shared = {key: value[key] for key in Answering.model_fields if key in value}
+        alone = {key: shared[key] for key in shared if key != "revision"}
+        each = [
+            {**(alone if "model" in own else shared), **own} if isinstance(own, dict) else own
+            for own in value["responders"]
+        ]
+        return {**value, "responders": each}
+
+    @property
+    def each(self) -> tuple[Responder, ...]:
+        """The responders; where none are listed, the one that this is."""
+        alone = {key: getattr(self, key) for key in Answering.model_fields}
+        return self.responders or (Responder(**alone),)
 
 
 class Judge(_Part):
@@ -139,7 +229,7 @@ class Recipe(_Part):
     annotate: Annotate = Annotate()
     configs: dict[str, ConfigSpec] = Field(default_factory=dict)
 
-    _origin: _Origin | None = PrivateAttr(None)
+    _origin: Origin | None = PrivateAttr(None)
 
     @field_validator("annotate", mode="before")
     @classmethod
@@ -165,173 +255,65 @@ class Recipe(_Part):
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: cannot be read as a recipe ({error}).") from error
-        return cls.parse(text, name=str(path), overrides=overrides)
+        return cls.parse(text, name=str(path), overrides=overrides, folder=path.parent)
 
     @classmethod
-    def parse(cls, text: str, *, name: str, overrides: Iterable[str] = ()) -> Recipe:
-        """The recipe in ``text``; ``name`` is how messages call its source."""
-        origin = _Origin.read(text, name=name)
-        document = origin.document
-        for override in overrides:
-            origin.overridden.append(_override(document, override))
+    def parse(
+        cls, text: str, *, name: str, overrides: Iterable[str] = (), folder: Path = Path()
+    ) -> Recipe:
+        """The recipe in ``text``; ``name`` is how messages call its source, and ``folder`` is where
+        the names of files in it begin."""
+        origin = Origin.read(text, name=name)
+        for each in overrides:
+            origin.overridden.append(override(origin.document, each))
+        presets.write_out(origin, folder)
         try:
-            recipe = cls.model_validate(document)
-            for part, weights in (
-                ("grid", [cell.weight for cell in recipe.sample.grid]),
-                ("steer", [steer.weight for steer in recipe.sample.steer]),
-            ):
-                if len(pattern(weights)) > _MAX_PERIOD:
-                    raise RecipeError(
-                        f"{origin.place(('sample', part))}: these weights repeat only after more "
-                        f"than {_MAX_PERIOD} slots; use small whole numbers."
-                    )
+            recipe = cls.model_validate(origin.document)
         except ValidationError as error:
-            raise RecipeError(_explain(error, cls, origin)) from error
+            raise RecipeError(explain(error, cls, origin)) from error
         recipe._origin = origin
+        recipe._check()
         return recipe
+
+    def layout(self) -> Layout:
+        """Which cell, prompt, topic and responder each slot gets."""
+        steer = self.sample.steer
+        return Layout(
+            grid=[cell.weight for cell in self.sample.grid],
+            steer=[each.weight for each in steer],
+            topics=[len(each.topics) for each in steer],
+            responders=[each.weight for each in self.respond.each],
+        )
+
+    def _check(self) -> None:
+        """What no single value shows."""
+        for *loc, parts in (
+            ("sample", "grid", self.sample.grid),
+            ("sample", "steer", self.sample.steer),
+            ("respond", "responders", self.respond.responders),
+        ):
+            if len(pattern([part.weight for part in parts])) > MAX_PERIOD:
+                raise RecipeError(
+                    f"{self.place(*loc)}: these weights repeat only after more than {MAX_PERIOD} "
+                    "slots; use small whole numbers."
+                )
+        taken: dict[str, str] = {}
+        for at, steer in enumerate(self.sample.steer):
+            for name in {steer.name(topic) for topic in steer.topics or (None,)}:
+                if name in taken:
+                    raise RecipeError(
+                        f"{self.place('sample', 'steer', at)}: the key '{name}' is that of "
+                        f"{taken[name]} too; give each entry its own."
+                    )
+                taken[name] = self.place("sample", "steer", at)
 
     def place(self, *loc: str | int) -> str:
         """Where a key stands, for messages: file, line and dotted key."""
-        return self._origin.place(loc) if self._origin else _dotted(loc)
+        return self._origin.place(loc) if self._origin else dotted(loc)
 
     def to_yaml(self) -> str:
-        """The resolved recipe: every key, defaults written out."""
-        return yaml.safe_dump(
-            self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
-        )
-
-
-def pattern(weights: list[float]) -> list[int]:
-    """Indices in a repeating order that honours ``weights`` exactly over one period and as evenly
-    as can be within it (smooth weighted round robin): [3, 1] → [0, 0, 1, 0]."""
-    if not weights:
-        return []
-    fractions = [Fraction(str(weight)) for weight in weights]
-    scale = lcm(*(f.denominator for f in fractions))
-    shares = [int(f * scale) for f in fractions]
-    divisor = gcd(*shares)
-    shares = [share // divisor for share in shares]
-    total = sum(shares)
-    if total > _MAX_PERIOD:
-        return list(range(_MAX_PERIOD + 1))
-    credit = [0] * len(shares)
-    order = []
-    for _ in range(total):
-        credit = [c + s for c, s in zip(credit, shares, strict=True)]
-        chosen = max(range(len(credit)), key=lambda i: (credit[i], -i))
-        credit[chosen] -= total
-        order.append(chosen)
-    return order
-
-
-class _Origin:
-    """The YAML source of a recipe: its values and where each key stands."""
-
-    def __init__(self, name: str, document: dict[str, Any], lines: Mapping[Place, int]) -> None:
-        self.name = name
-        self.document = document
-        self.overridden: list[Place] = []
-        self._lines = lines
-
-    @classmethod
-    def read(cls, text: str, *, name: str) -> _Origin:
-        try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            document = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            where = f", line {mark.line + 1}" if mark else ""
-            raise RecipeError(f"{name}{where}: not valid YAML: {error.problem}.") from error
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{name}: not valid YAML: {error}.") from error
-        if not isinstance(document, dict) or node is None:
-            raise RecipeError(f"{name}: a recipe is a mapping of keys such as name, model, rows.")
-        lines: dict[Place, int] = {}
-        _index(node, (), lines, name)
-        return cls(name, cast(dict[str, Any], document), lines)
-
-    def place(self, loc: Place) -> str:
-        for key in self.overridden:
-            if loc[: len(key)] == key or (key[: len(loc)] == loc and loc not in self._lines):
-                return f"--set {_dotted(key if len(key) > len(loc) else loc)}"
-        line = next(
-            (self._lines[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in self._lines), None
-        )
-        return f"{self.name}{f', line {line}' if line else ''}, {_dotted(loc)}"
-
-
-def _index(node: yaml.Node, loc: Place, lines: dict[Place, int], name: str) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*loc, key.value)
-            line = key.start_mark.line + 1
-            if inner in lines:
-                raise RecipeError(
-                    f"{name}, line {line}: {_dotted(inner)} stands here a second time "
-                    f"(first on line {lines[inner]}); keep one."
-                )
-            lines[inner] = line
-            _index(value, inner, lines, name)
-    elif isinstance(node, yaml.SequenceNode):
-        for position, value in enumerate(node.value):
-            lines[(*loc, position)] = value.start_mark.line + 1
-            _index(value, (*loc, position), lines, name)
-
-
-def _override(document: dict[str, Any], override: str) -> Place:
-    key, equals, text = override.partition("=")
-    loc = tuple(key.strip().split("."))
-    if not equals or not all(loc):
-        raise RecipeError(f"--set {override}: write it as key=value, such as rows=200.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override}: the value is not valid YAML.") from error
-    target = document
-    for part in loc[:-1]:
-        inner = target.get(part)
-        if inner is None:
-            inner = target[part] = {}
-        if not isinstance(inner, dict):
-            raise RecipeError(f"--set {override}: {part} holds a value, no keys.")
-        target = inner
-    target[loc[-1]] = value
-    return loc
-
-
-def _dotted(loc: Place) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
-    return text
-
-
-def _explain(error: ValidationError, model: type[BaseModel], origin: _Origin) -> str:
-    # An unknown key comes first: with `rowz`, that `rows` is missing is only its consequence.
-    errors = error.errors()
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    loc: Place = tuple(first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(model, loc[:-1])
-        close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
-        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}."
-        return f"{origin.place(loc)}: there is no such key; {hint}"
-    if first["type"] == "missing":
-        return f"{origin.place(loc)}: this key is needed and is not there."
-    return f"{origin.place(loc)}: {first['msg']}, not {first['input']!r}."
-
-
-def _keys_at(model: type[BaseModel], loc: Place) -> list[str]:
-    """The keys that may stand at ``loc``, found by walking the annotations."""
-    current: Any = model
-    for part in loc:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            current = current.model_fields[str(part)].annotation
-        else:
-            current = get_args(current)[1 if get_origin(current) is dict else 0]
-        options = [a for a in get_args(current) if isinstance(a, type)]
-        if options and get_origin(current) not in (dict, tuple):
-            current = next((a for a in options if issubclass(a, BaseModel)), current)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return list(current.model_fields)
-    return []
+        """The resolved recipe: every key, defaults, presets and topics written out."""
+        document = self.model_dump(mode="json")
+        # A bare annotator means its defaults, so one that is not run must not stand there.
+        document["annotate"] = {k: v for k, v in document["annotate"].items() if v is not None}
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -86,6 +87,22 @@ class ColumnEntry(_Entry):
     producer: Producer
 
 
+class Yield(_Entry):
+    """What became of the queries of one steer key or decoding cell. ``kept`` passed the screen;
+    ``duplicates`` are among those turned away, ``rejected`` the others by reason; ``categories``
+    are the largest, as shares of the labelled queries."""
+
+    kind: Literal["steer", "cell"]
+    key: str
+    sampled: int
+    kept: int
+    share_kept: float
+    duplicates: int
+    rejected: dict[str, int]
+    mean_query_tokens: float
+    categories: dict[str, float]
+
+
 class Provenance(_Entry):
     """How a pool of rows came to be. ``slots`` are the queries sampled; ``rejected`` counts those
     that did not pass the screen, by reason; ``versions`` are those of the libraries."""
@@ -98,6 +115,7 @@ class Provenance(_Entry):
     slots: int
     rejected: dict[str, int]
     made: tuple[Making, ...]
+    yields: tuple[Yield, ...] = ()
 
 
 class Manifest(Provenance):

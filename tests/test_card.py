@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,7 @@ from markdown_it import MarkdownIt
 
 from magpie_hub import card
 from magpie_hub.builder import build
+from magpie_hub.release import MANIFEST, Release, Yield
 from tests.builders.pool import HandPool, Spec, row
 
 HOSTILE = (
@@ -113,6 +115,49 @@ def test_tables_are_whole(tmp_path: Path) -> None:
     assert len(tables) == 10
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def made(kind: str, key: str, **more: object) -> Yield:
+    return Yield.model_validate(
+        {"kind": kind, "key": key, "sampled": 1200, "kept": 300, "share_kept": 0.25,
+         "duplicates": 7, "rejected": {"cut off": 5, "leaked": 2}, "mean_query_tokens": 20.6,
+         "categories": {"Math": 0.5, "Planning": 0.125}, **more}
+    )  # fmt: skip
+
+
+def paid(folder: Path, *yields: Yield) -> str:
+    """The card of the release in ``folder`` with these yields in its manifest."""
+    release = build(HandPool(), "1.0.0", folder / "1.0.0", kind="sft", report=lambda line: None)
+    manifest = release.manifest.model_copy(update={"yields": yields})
+    return card.render(manifest, card.facts(release.path, manifest), "sft.md.jinja")
+
+
+def test_how_steering_and_decoding_paid(tmp_path: Path) -> None:
+    hostile = [made("steer", f"{text} | x") for text in HOSTILE]
+    cells = [made("cell", "temperature 1, top-p 1"), made("cell", "temperature 1.2, top-p 1")]
+    many = [made("steer", f"n{number}") for number in range(60)]
+    text = paid(tmp_path, *hostile, *many, *cells)
+    line = "| 1,200 | 300 | 25.0 % | 7 | 7 | 21 | Math 50.0 %, Planning 12.5 % |"
+    assert f"| temperature 1.2, top-p 1 {line}" in text and f"| n43 {line}" in text
+    assert "| n44 |" not in text and "16 more stand in `manifest.json`" in text
+    for table in re.findall(r"(?:^\|.*\|$\n)+", text, re.M):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
+    seen = Seen(page(text))
+    assert "script" not in seen.tags and seen.links == {"https://arxiv.org/abs/2406.08464"}
+    assert page(text).count(">1,200</td>") == 52
+
+
+def test_one_key_and_one_cell_are_no_comparison(tmp_path: Path) -> None:
+    assert "How steering" not in paid(tmp_path, made("steer", "a"), made("cell", "b"))
+
+
+def test_a_manifest_from_before_there_were_yields_still_opens(tmp_path: Path) -> None:
+    release = build(HandPool(), "1.0.0", tmp_path / "1.0.0", kind="sft", report=lambda line: None)
+    file = release.path / MANIFEST
+    document = json.loads(file.read_text())
+    del document["yields"]
+    file.write_text(json.dumps(document))
+    assert Release.open(release.path).manifest.yields == ()
 
 
 def test_hostile_rows_show_as_text(tmp_path: Path) -> None:

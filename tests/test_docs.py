@@ -1,7 +1,15 @@
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin
 
-from magpie_hub import schema
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from magpie_hub import presets, schema, steering
+from magpie_hub.recipe import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -9,3 +17,64 @@ DOCS = Path(__file__).parents[1] / "docs"
 def test_the_map_of_columns_has_each_column_in_order() -> None:
     rows = re.findall(r"^\| (`.*?) \|", (DOCS / "columns.md").read_text(encoding="utf-8"), re.M)
     assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == list(schema.names())
+
+
+def leaves(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key of the recipe, dotted, in the models' order."""
+    for name, field in model.model_fields.items():
+        key, kind = f"{before}{name}", field.annotation
+        if get_origin(kind) in (Union, UnionType):
+            kind = next(each for each in get_args(kind) if each is not type(None))
+        if get_origin(kind) is tuple:
+            key, kind = f"{key}[]", get_args(kind)[0]
+        elif get_origin(kind) is dict:
+            key, kind = f"{key}.NAME", get_args(kind)[1]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from leaves(kind, f"{key}.")
+        else:
+            yield key.removesuffix("[]"), field
+
+
+def default(key: str, field: FieldInfo) -> str:
+    if key.startswith("respond.responders[].") and not key.endswith("weight"):
+        return "as beside the list"
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, str):
+        return f"`{value}`" if value else "`''`"
+    return f"`{json.dumps(value)}`"
+
+
+def cells(page: str, columns: int) -> list[list[str]]:
+    """The rows of all tables of the page with that many columns, without their heads."""
+    lines = (line for line in page.splitlines() if line.startswith("| `"))
+    rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in lines)
+    return [row for row in rows if len(row) == columns]
+
+
+def test_the_page_on_recipes_has_every_key_with_its_default() -> None:
+    page = (DOCS / "recipe.md").read_text(encoding="utf-8").partition("## Decoding grids")[0]
+    found = [(key.strip("`"), given.split(",")[0]) for key, given, *_ in cells(page, 3)]
+    assert found == [(key, default(key, field)) for key, field in leaves(Recipe)]
+
+
+def test_the_page_on_recipes_has_every_preset_and_ready_set() -> None:
+    page = (DOCS / "recipe.md").read_text(encoding="utf-8").partition("## Decoding grids")[2]
+    named = [(name.strip("`"), int(entries)) for name, entries, _ in cells(page, 3)]
+    assert named == [
+        *((name, len(grid)) for name, grid in presets.GRIDS.items()),
+        *((name, len(steering.load(name))) for name in steering.names()),
+    ]
+
+
+def test_the_examples_on_the_page_on_recipes_are_recipes(tmp_path: Path) -> None:
+    (tmp_path / "subjects.txt").write_text("bees")
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```", (DOCS / "recipe.md").read_text("utf-8"), re.S | re.M
+    )
+    assert len(blocks) == 2
+    whole = "name: x\nmodel: bundled:chat\nrows: 1\n" + "".join(blocks)
+    recipe = Recipe.parse(whole, name="docs/recipe.md", folder=tmp_path)
+    assert len(recipe.sample.steer) == 13 and recipe.sample.steer[-1].topics == ("bees",)
+    assert [each.max_tokens for each in recipe.respond.each] == [4096, 4096]

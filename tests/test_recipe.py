@@ -1,13 +1,12 @@
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
+from magpie_hub import schema, steering
 from magpie_hub.errors import RecipeError
-from magpie_hub.recipe import Recipe, pattern
+from magpie_hub.filters import Filter
+from magpie_hub.recipe import Cell, Recipe
 from tests.conftest import SMALL
 
 SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
@@ -15,13 +14,24 @@ SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_recipes_load(file: Path) -> None:
-    assert Recipe.load(file).rows > 0
+    recipe = Recipe.load(file)
+    assert recipe.rows > 0 and recipe.name.endswith(file.stem.removeprefix("magpie-"))
+    wheres = [config.where for config in recipe.configs.values()]
+    for where in [recipe.screen.where, *wheres]:
+        assert where is None or Filter.parse(where, schema.names()).clauses
 
 
 def test_the_resolved_recipe_reads_back_as_itself() -> None:
     recipe = Recipe.parse(SMALL, name="small.yaml")
     again = Recipe.parse(recipe.to_yaml(), name="again")
     assert again.model_dump() == recipe.model_dump()
+
+
+def test_an_annotator_that_is_not_run_stays_away() -> None:
+    recipe = Recipe.parse("name: x\nmodel: m\nrows: 1\nannotate: {judge: }", name="x.yaml")
+    again = Recipe.parse(recipe.to_yaml(), name="again").annotate
+    assert again == recipe.annotate
+    assert again.judge is not None and again.language is None and again.reward is None
 
 
 @pytest.mark.parametrize(
@@ -86,19 +96,150 @@ def test_what_is_no_mapping_is_no_recipe(text: str) -> None:
         Recipe.parse(text, name="x.yaml")
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
-def test_a_pattern_honours_its_weights_exactly(weights: list[int]) -> None:
-    order = pattern([float(w) for w in weights])
-    counts = Counter(order)
-    scale = len(order) / sum(weights)
-    assert [counts[i] for i in range(len(weights))] == [w * scale for w in weights]
-
-
-def test_a_pattern_spreads_evenly() -> None:
-    assert pattern([3, 1]) == [0, 0, 1, 0]
-    assert pattern([0.5, 0.5]) == [0, 1]
-
-
 def test_a_bare_annotator_means_its_defaults() -> None:
     assert yaml.safe_load(SMALL)["annotate"]["judge"] is None
     assert Recipe.parse(SMALL, name="x").annotate.judge is not None
+
+
+def sampling(text: str, folder: Path = Path()) -> Recipe:
+    """A recipe with these lines under ``sample``, which begin on line 5."""
+    lines = "".join(f"  {line}\n" for line in text.splitlines())
+    whole = f"name: x\nmodel: bundled:chat\nrows: 9\nsample:\n{lines}"
+    return Recipe.parse(whole, name="x.yaml", folder=folder)
+
+
+def test_the_papers_grids() -> None:
+    air, pro = sampling("grid: paper-air").sample.grid, sampling("grid: paper-pro").sample.grid
+    assert [cell.weight for cell in air] == [3] * 9 + [1] * 3
+    assert {(c.temperature, c.top_p) for c in air} == {
+        (t, p) for t in (1.0, 1.1, 1.2, 1.25) for p in (1.0, 0.995, 0.99)
+    }
+    assert {c.temperature for c in air if c.weight == 1} == {1.25}
+    assert pro == tuple(
+        Cell(temperature=t, top_p=p, weight=w)
+        for t, p, w in [(1.0, 1.0, 3), (1.1, 0.995, 3), (1.2, 0.995, 3), (1.25, 0.99, 1)]
+    )
+
+
+def test_names_and_files_are_written_out_in_the_resolved_recipe(tmp_path: Path) -> None:
+    (tmp_path / "topics.txt").write_text("\ufeff# mine\nbees\n\n  Moore's law \n", "utf-8")
+    recipe = sampling(
+        "grid: paper-pro\nsteer: [math, {key: s, prefill: 'On {topic}', topics: topics.txt}]",
+        tmp_path,
+    )
+    steer = recipe.sample.steer
+    assert [each.key for each in steer] == [*steering.load("math"), "s"]
+    assert steer[0].system == steering.load("math")[steer[0].key]
+    assert steer[-1].topics == ("bees", "Moore's law")
+    (tmp_path / "topics.txt").unlink()
+    assert Recipe.parse(recipe.to_yaml(), name="again").model_dump() == recipe.model_dump()
+    assert sampling("steer: math").sample.steer == steer[:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("grid: paper-aire", "x.yaml, line 5, sample.grid: there is no grid 'paper-aire'; did you "
+         "mean 'paper-air', or another of: paper-air, paper-pro."),
+        ("steer: none", "line 5, sample.steer: there is no ready set 'none'; "),
+        ("steer: [categories, maths]", "line 5, sample.steer[1]: there is no ready set 'maths'; "
+         "did you mean 'math', or another of: categories, code, "),
+        ("steer:\n- math\n- {key: a, sytem: A}", "line 7, sample.steer[1].sytem: there is no such "
+         "key; did you mean 'system'"),
+        ("steer:\n- math\n- {key: math/proofs}", "line 7, sample.steer[1]: the key 'math/proofs' "
+         "is that of x.yaml, line 6, sample.steer[0] too"),
+        ("steer:\n- {key: a}\n- {key: a, system: A}", "line 7, sample.steer[1]: the key 'a'"),
+        ("steer:\n- {key: 'a: b'}\n- {key: a, system: '{topic}', topics: [b]}", "the key 'a: b'"),
+        ("steer: [{key: a, system: 'On {topic}'}]", "line 5, sample.steer[0]: {topic} stands here "
+         "and there are no topics; give `topics`."),
+        ("steer: [{key: a, system: A, topics: [b]}]", "the topics are never used; write {topic}"),
+        ("steer: [{key: a, prefill: '{topic}', topics: gone.txt}]", "line 5, "
+         "sample.steer[0].topics: gone.txt cannot be read as a list of topics"),
+        ("steer: [{key: a, prefill: '{topic}', topics: ['']}]", "sample.steer[0].topics[0]: String "
+         "should have at least 1 character"),
+        ("steer: 3", "sample.steer: Input should be a valid tuple"),
+        ("steer: [3]", "line 5, sample.steer[0]: Input should be a valid dictionary"),
+        ("grid: 3", "sample.grid: Input should be a valid tuple"),
+        ("steer: [{key: a, weight: 10000}, {key: b}]", "sample.steer: these weights repeat only"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_steering_is_named_with_its_place(text: str, sentence: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        sampling(text)
+    assert sentence in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n# only this\n", b"\xff\xfe\x00"])
+def test_a_file_of_topics_without_any(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.txt").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"steer\[0\]\.topics: .*t\.txt (has no|cannot be read)"):
+        sampling("steer: [{key: a, system: '{topic}', topics: t.txt}]", tmp_path)
+
+
+def test_topics_are_read_beside_the_recipe_file(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("bees")
+    file = tmp_path / "x.yaml"
+    file.write_text(SMALL)
+    steer = "sample.steer=[{key: a, system: '{topic}', topics: t.txt}]"
+    assert Recipe.load(file, overrides=[steer]).sample.steer[0].topics == ("bees",)
+    with pytest.raises(RecipeError, match=r"^--set sample\.steer\S*: .*gone\.txt cannot"):
+        Recipe.load(file, overrides=[steer.replace("t.txt", "gone.txt")])
+
+
+def test_what_a_fingerprint_knows_of_sampling() -> None:
+    """The words of recipes without prefill and topics stay: their rows' ids rest on them."""
+    plain = sampling("steer: [{key: a, system: A, weight: 2}, {key: b}]").sample.describe()
+    assert plain == {
+        "grid": "temperature 1, top-p 1, weight 1",
+        "max_tokens": "512",
+        "steer a": "weight 2: A",
+        "steer b": "weight 1: (none)",
+    }
+    more = "steer: [{key: a, system: A, weight: 2, prefill: 'On {topic}', topics: [%s]}, {key: b}]"
+    one, two = (sampling(more % topics).sample.describe() for topics in ("x, y", "x, z"))
+    assert {key: one[key] for key in plain} == plain
+    assert set(one) - set(plain) == {"prefill a", "topics a"}
+    assert [key for key in one if one[key] != two[key]] == ["topics a"]
+
+
+def answering(text: str) -> Recipe:
+    whole = f"name: x\nmodel: bundled:chat\nrows: 9\nrespond: {text}"
+    return Recipe.parse(whole, name="x.yaml")
+
+
+def test_without_a_list_there_is_one_responder() -> None:
+    (one,) = answering("{model: m, revision: r, temperature: 0.5}").respond.each
+    assert (one.model, one.revision, one.temperature, one.weight) == ("m", "r", 0.5, 1)
+
+
+def test_responders_have_what_stands_beside_the_list() -> None:
+    recipe = answering(
+        "{model: m, revision: r, temperature: 0.5, thinking: true, responders: "
+        "[{weight: 3}, {model: n, temperature: 0}, {model: m, revision: s, thinking: null}]}"
+    )
+    found = [
+        (each.model, each.revision, each.temperature, each.thinking, each.max_tokens, each.weight)
+        for each in recipe.respond.each
+    ]
+    assert found == [
+        ("m", "r", 0.5, True, 2048, 3),
+        ("n", None, 0.0, True, 2048, 1),
+        ("m", "s", 0.5, None, 2048, 1),
+    ]
+    assert Recipe.parse(recipe.to_yaml(), name="again").model_dump() == recipe.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{responders: [{modle: m}]}", "x.yaml, line 4, respond.responders[0].modle: there is no "
+         "such key; did you mean 'model'"),
+        ("{responders: [{}, {top_p: 2}]}", "respond.responders[1].top_p: Input should be less"),
+        ("{responders: [m]}", "respond.responders[0]: Input should be a valid dictionary"),
+        ("{responders: [{weight: 0.00001}, {}]}", "respond.responders: these weights repeat only"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_responders_is_named(text: str, sentence: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        answering(text)
+    assert sentence in str(raised.value)

@@ -330,7 +330,8 @@ def test_a_templates_own_marks_are_leaks() -> None:
 
 
 FAMILIES = re.compile(
-    r"llama|qwen|gemma|mi[sx]tral|magistral|deepseek|cohere(?!nt|nce)|command-?r\b|granite|nemotron|olmo"
+    r"llama(?![._-]?cpp)|qwen|gemma|mi[sx]tral|magistral|deepseek|cohere(?!nt|nce)|command-?r\b"
+    r"|granite|nemotron|olmo"
     r"|smollm|vicuna|kimi|\bglm|gpt-?oss|harmony|internlm|falcon|baichuan|minimax|apriel|hunyuan"
     r"|\bphi-?\d|\byi-\d|\blfm\d|chatml|alpaca",
     re.IGNORECASE,

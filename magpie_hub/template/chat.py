@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from magpie_hub.errors import UsageError
-from magpie_hub.template.proof import Cut, cut, prove
+from magpie_hub.template.proof import QUERIES, Cut, begin, cut, prove
 from magpie_hub.template.rendering import Message, Renderer
 from magpie_hub.template.thinking import Thinking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_REMEMBERED = 10_000
+"""Prompts kept, so that many topics do not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ class ChatTemplate:
     no_followup: str = ""
     no_answer: str = ""
     pinned: bool = False
-    _made: dict[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _made: dict[tuple[str | None, str], tuple[int, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _proved: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -71,14 +77,24 @@ class ChatTemplate:
         """The day that the template is told, where it asks."""
         return self.renderer.date
 
-    def query_prompt(self, system: str | None = None) -> tuple[int, ...]:
-        """Token ids up to the place of the first user message. ``UsageError`` where the template
-        takes no system prompt."""
-        if system is None:
+    def query_prompt(self, system: str | None = None, prefill: str = "") -> tuple[int, ...]:
+        """Token ids up to the place of the first user message or, with a ``prefill``, up to the end
+        of that beginning of it. White space around a prefill is dropped, since a word goes on with
+        a token that holds the space. ``UsageError`` where the template takes no system prompt or
+        cannot put the prefill."""
+        if system is None and not prefill.strip():
             return self.prefix_ids
-        if system not in self._made:
-            self._made[system] = self._steered(system)
-        return self._made[system]
+        key = (system, prefill.strip())
+        if key not in self._made:
+            if len(self._made) >= _REMEMBERED:
+                del self._made[next(iter(self._made))]
+            place = self.place if system is None else self._steered(system)
+            self._made[key] = place.ids if not key[1] else self._begun(place, system, key[1])
+        return self._made[key]
+
+    def opening(self, system: str | None = None, prefill: str = "") -> tuple[int, ...]:
+        """The tokens of the prefill alone: those of ``query_prompt`` behind the prefix."""
+        return self.query_prompt(system, prefill)[len(self.query_prompt(system)) :]
 
     def answer_prompt(
         self, query: str | Sequence[Message], system: str | None = None
@@ -110,14 +126,17 @@ class ChatTemplate:
         """The text of generated tokens. Special tokens stay visible: in a query they are a leak."""
         return self.renderer.decode(ids)
 
-    def query(self, ids: Sequence[int]) -> tuple[str, bool]:
+    def query(self, ids: Sequence[int], opening: Sequence[int] = ()) -> tuple[str, bool]:
         """(the query in generated tokens, whether the text that ends one was seen). Templates trim
-        content, so a query is what they would leave of it."""
-        text = self.decode(ids)
-        if self.query_end is None:
-            return text.strip(), False
-        text, found, _ = text.partition(self.query_end)
-        return text.strip(), bool(found)
+        content, so a query is what they would leave of it. ``opening`` are the tokens of a prefill,
+        which are the query's own; where nothing was added to them there is no query."""
+        text, found = self.decode([*opening, *ids]), ""
+        if self.query_end is not None:
+            text, found, _ = text.partition(self.query_end)
+        query = text.strip()
+        if opening and query == self.decode(opening).strip():
+            query = ""
+        return query, bool(found)
 
     def split(self, output: str | Sequence[int]) -> tuple[str | None, str]:
         """(thinking or None, answer) of what was generated behind an ``answer_prompt``."""
@@ -148,17 +167,42 @@ class ChatTemplate:
         added = self.tokenizer.added_tokens_decoder.values()
         return tuple(sorted({token.content for token in added if token.special}))
 
-    def _steered(self, system: str) -> tuple[int, ...]:
+    def _steered(self, system: str) -> Cut:
         if not self.system.startswith("in "):
             raise UsageError(
                 f"the chat template takes no system prompt ({self.system}), so queries cannot be "
                 "steered by one; drop `system`, or write it into template: {override: ...}."
             )
-        place = cut(self.renderer, _system(system))
-        if place.before.count(system.strip()) == 0:
+        if control := self.renderer.controls.search(system):
+            raise UsageError(
+                f"the system prompt {system!r} holds the template's {control.group()}; take it out."
+            )
+        # Between one system prompt and another only their words differ: what stands behind them is
+        # proved with the first, and of the others that they, too, are put as they are.
+        messages = _system(system)
+        known = next(iter(self._proved.items()), None)
+        place = cut(self.renderer, messages, known[1] if known else None)
+        _, found, tail = place.before.rpartition(system.strip())
+        if not found:
             raise UsageError(f"the chat template changes the system prompt {system!r}.")
-        prove(self.renderer, place, _system(system), exact=not self.pinned)
-        return place.ids
+        alike = bool(tail) and known == (tail, place.residue)
+        if known and not alike:
+            place = cut(self.renderer, messages)
+        queries = QUERIES[:1] if alike else QUERIES
+        prove(self.renderer, place, messages, exact=not self.pinned, queries=queries)
+        self._proved.setdefault(tail, place.residue)
+        return place
+
+    def _begun(self, place: Cut, system: str | None, prefill: str) -> tuple[int, ...]:
+        own = (*self.literals, *self.thinking.marks, (self.query_end or "").strip())
+        control = self.renderer.controls.search(prefill)
+        mark = control.group() if control else next((m for m in own if m and m in prefill), None)
+        if mark is not None:
+            raise UsageError(
+                f"the prefill {prefill!r} holds the template's {mark}, which would end the query "
+                "or be no part of it; take it out."
+            )
+        return begin(self.renderer, place, _system(system), prefill)
 
 
 def _system(system: str | None) -> list[Message]:

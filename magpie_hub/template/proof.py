@@ -99,11 +99,18 @@ def heal(renderer: Renderer, before: str, texts: Mapping[str, str], after: str) 
     return Cut(before, after, ids, before[end:])
 
 
-def prove(renderer: Renderer, place: Cut, messages: Sequence[Message] = (), *, exact: bool) -> None:
+def prove(
+    renderer: Renderer,
+    place: Cut,
+    messages: Sequence[Message] = (),
+    *,
+    exact: bool,
+    queries: Sequence[str] = QUERIES,
+) -> None:
     """The tokens that ``apply_chat_template`` gives are those of the derivation, for every one of
-    ``QUERIES`` behind ``messages``. ``exact``: nothing stands between ``before``, the query and
+    ``queries`` behind ``messages``. ``exact``: nothing stands between ``before``, the query and
     ``after``; an override may leave that open."""
-    for query in QUERIES:
+    for query in queries:
         conversation = [*messages, {"role": "user", "content": query}]
         text, found = renderer.text(conversation), renderer.encode(conversation)
         middle = _middle(text, place)
@@ -120,6 +127,25 @@ def prove(renderer: Renderer, place: Cut, messages: Sequence[Message] = (), *, e
                 f"the tokenizer does not keep the query {query!r}: its tokens say "
                 f"{renderer.decode(found[len(place.ids) :])!r}."
             )
+
+
+def begin(
+    renderer: Renderer, place: Cut, messages: Sequence[Message], prefill: str
+) -> tuple[int, ...]:
+    """The tokens up to the end of ``prefill``, with which the user's message at ``place`` begins,
+    as ``apply_chat_template`` gives them for every one of ``QUERIES`` behind it and a space.
+    ``UsageError`` where the template changes it or a token goes on across its end."""
+    start = place.before + prefill
+    ids = renderer.ids(start)
+    for query in QUERIES:
+        conversation = [*messages, {"role": "user", "content": f"{prefill} {query}"}]
+        if not renderer.text(conversation).startswith(start):
+            raise UsageError(f"the chat template changes the prefill {prefill!r}.")
+        found = renderer.encode(conversation)
+        if found[: len(ids)] != ids or ids[: len(place.ids)] != place.ids:
+            advice = "choose a prefill that ends with another word"
+            raise _broken(renderer, start, f"{prefill} {query}", found, ids, advice)
+    return ids
 
 
 def indentation(renderer: Renderer, place: Cut) -> str:

@@ -27,6 +27,9 @@ _CLOCK = {
     "%b": "Jan", "%A": "Wednesday", "%a": "Wed", "%H": "12", "%I": "12", "%M": "00", "%S": "00",
     "%p": "PM", "%F": DATE,
 }  # fmt: skip
+_BREAK = "\ue0b7"
+"""Of the private use area: no text has it, no tokenizer knows it as more than its bytes."""
+_ANCHOR = "\n"
 _THINKING_FIELDS = ("reasoning_content", "thinking", "reasoning", "thought")
 
 
@@ -54,12 +57,23 @@ class Renderer:
 
     def encode(self, messages: Sequence[Message], *, generation: bool = True) -> tuple[int, ...]:
         """The tokens of a conversation. Control tokens that a message spells out stay text."""
-        spelled = any(self.controls.search(message["content"]) for message in messages)
-        try:
-            ids = self._tokens(messages, generation, sanitize_control_tokens=spelled)
-        except NotImplementedError:  # not every tokenizer can; the screen rejects such queries
-            ids = self._tokens(messages, generation)
+        broken = [{**message, "content": self._broken(message["content"])} for message in messages]
+        if broken == list(messages):
+            return tuple(self._tokens(messages, generation))
+        first, *rest = self.text(broken, generation=generation).split(_BREAK)
+        ids = list(self.ids(first))
+        for piece in rest:
+            # Behind an anchor, since many tokenizers put a space before what begins a text.
+            anchored, anchor = self.ids(_ANCHOR + piece), self.ids(_ANCHOR)
+            ids += anchored[len(anchor) :] if anchored[: len(anchor)] == anchor else self.ids(piece)
         return tuple(ids)
+
+    def _broken(self, text: str) -> str:
+        """``text`` with a mark inside each control token that it spells out: what stands on either
+        side of one is tokenised by itself, and so cannot become that token."""
+        if not self.controls.search(text):
+            return text
+        return self.controls.sub(lambda m: m[0][0] + _BREAK + m[0][1:], text.replace(_BREAK, ""))
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The template writes BOS itself, so the tokenizer must not add a second one."""
@@ -92,13 +106,9 @@ class Renderer:
         longest_first = sorted(self.control_ids, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-    def _tokens(
-        self, messages: Sequence[Message], generation: bool, **options: bool
-    ) -> Sequence[int]:
-        if not options.get("sanitize_control_tokens"):
-            options = {}  # what an older transformers does not know it would hand to the template
+    def _tokens(self, messages: Sequence[Message], generation: bool) -> Sequence[int]:
         ids = self._apply(
-            messages, add_generation_prompt=generation, tokenize=True, return_dict=False, **options
+            messages, add_generation_prompt=generation, tokenize=True, return_dict=False
         )
         assert isinstance(ids, list)
         return ids

@@ -48,9 +48,11 @@ Templates that want content as a list of parts get one. A template that asks for
 For {queries} queries (one line, several, code, a list, a decimal number, other scripts, quotes and
 an emoji), behind the bare prefix and again as a second turn, what `apply_chat_template` gives must
 be the prefix's tokens, the query and the post-query text, token by token, on content as the
-template leaves it. With a system prompt the same holds before it is used. White space at the end of
-the prefix is left to the model where it merges with any of {openers} first letters and words. Where
-the proof does not hold, the model is refused and the error names the token and both sides.
+template leaves it. With a system prompt the same holds before it is used; further ones, between
+which only the words differ, are proved with one query. A prefill, the beginning of the user's
+message, has the tokens that the template gives for a message that begins so. White space at the end
+of the prefix is left to the model where it merges with any of {openers} first letters and words.
+Where the proof does not hold, the model is refused and the error names the token and both sides.
 
 ## Where a template is refused
 

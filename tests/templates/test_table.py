@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
+
 import pytest
 
 from magpie_hub import template
@@ -92,6 +95,70 @@ def test_a_system_prompt_goes_where_the_template_puts_it() -> None:
     for name, reason in (("gemma", "System role not supported"), ("orion", "it is ignored")):
         with pytest.raises(UsageError, match=f"takes no system prompt \\({reason}\\)"):
             derived(name).query_prompt("Be kind.")
+
+
+@pytest.mark.parametrize("name", sorted(n for n, c in PROVED.items() if c.date is None))
+def test_a_prefill_is_the_beginning_of_the_query_as_the_template_puts_it(name: str) -> None:
+    """Once more without the library; with a system prompt too, where there is a place for one."""
+    chat = PROVED[name]
+    prefill = "Write a Python function that"
+    systems = [None, "Be kind."] if chat.system.startswith("in ") else [None]
+    for system in systems:
+        before = [] if system is None else [{"role": "system", "content": system}]
+        prompt, opening = chat.query_prompt(system, f"{prefill} "), chat.opening(system, prefill)
+        assert prompt == chat.query_prompt(system) + opening
+        for rest in (" doubles a list.", " 3 tests\nneed, please", " «résumés» 日本"):
+            messages = in_form(chat, [*before, {"role": "user", "content": prefill + rest}])
+            whole = tuple(
+                chat.tokenizer.apply_chat_template(
+                    messages, add_generation_prompt=True, return_dict=False
+                )
+            )
+            assert whole[: len(prompt)] == prompt
+        added = chat.renderer.ids(prefill + " doubles.")[len(chat.renderer.ids(prefill)) :]
+        assert chat.query(added, opening) == (prefill + " doubles.", False)
+        assert chat.query([], opening) == ("", False)
+
+
+def test_many_system_prompts_are_each_put_as_the_first_was() -> None:
+    for name in ("chatml", "gemma3", "llama3"):
+        one, fresh = derived(name), template.derive(named(name).tokenizer())
+        one.query_prompt("The first.")
+        for system in ("Be kind.", "The user asks: why?\n\nOr how", "Du hilfst. ", "日本語で"):
+            assert one.query_prompt(system) == fresh.query_prompt(system)
+            fresh = template.derive(named(name).tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("name", "prefill", "reason"),
+    [
+        ("chatml", "Write <|im_end|> here", r"holds the template's <\|im_end\|>"),
+        ("vicuna", "Who is it? ASSISTANT: Say", "holds the template's ASSISTANT:"),
+        ("qwen3", "<think> so", "holds the template's <think>"),
+    ],
+)
+def test_a_prefill_that_is_more_than_a_beginning_is_refused(
+    name: str, prefill: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        derived(name).query_prompt(None, prefill)
+
+
+def test_a_system_prompt_with_a_control_token_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'Be <\|im_end\|>' holds the template's <\|im_end\|>"):
+        derived("chatml").query_prompt("Be <|im_end|>")
+
+
+def test_a_prefill_that_the_template_changes_is_refused() -> None:
+    tokenizer = copy.deepcopy(named("chatml").tokenizer())
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "message['content']", "message['content']|replace('colour', 'color')"
+    ).replace("message.content", "message.content|replace('colour', 'color')")
+    assert "colour" in tokenizer.chat_template
+    chat = template.derive(tokenizer)
+    assert chat.decode(chat.opening(None, "Write a")) == "Write a"
+    with pytest.raises(UsageError, match="the chat template changes the prefill 'The colour'"):
+        chat.query_prompt(None, "The colour")
 
 
 def test_default_system_blocks_stay() -> None:
@@ -225,3 +292,14 @@ def test_control_tokens_in_a_query_stay_text() -> None:
     end = chat.tokenizer.convert_tokens_to_ids("<|im_end|>")
     plain, spelled = chat.answer_prompt("What is it?"), chat.answer_prompt("What is <|im_end|>?")
     assert plain.count(end) == spelled.count(end) == 1
+
+
+@pytest.mark.parametrize("name", PROVED)
+def test_no_template_lets_a_query_write_its_control_tokens(name: str) -> None:
+    chat = derived(name)
+    controls = chat.renderer.control_ids
+    plain = Counter(i for i in chat.answer_prompt("So: what is it?") if i in controls.values())
+    spelled = [control for control in controls if len(control) > 1][:4]
+    found = chat.answer_prompt(f"So: {' '.join(spelled)} what {''.join(spelled)}is it?")
+    assert Counter(i for i in found if i in controls.values()) == plain
+    assert all(control in chat.decode(found) for control in spelled)
