@@ -10,19 +10,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from itertools import count
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from magpie_hub import __version__
-from magpie_hub.errors import EngineError, Interrupted, MagpieHubError, UsageError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from magpie_hub.recipe import Recipe
-    from magpie_hub.release import Release
-    from magpie_hub.run import Run
+from magpie_hub import __version__, verbs
+from magpie_hub.errors import Interrupted, MagpieHubError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = options.verb(options)
     except MagpieHubError as error:
+        if options.json and error.result is not None:
+            _print_json(error.result)
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("stopped.", Interrupted.exit_code)
@@ -55,24 +47,38 @@ def _parser() -> argparse.ArgumentParser:
         "Hub, by the Magpie method.",
     )
     parser.add_argument("--version", action="version", version=f"magpie-hub {__version__}")
-    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def verb(name: str, summary: str) -> argparse.ArgumentParser:
-        command = verbs.add_parser(name, help=summary, description=f"{summary}.")
+        command = commands.add_parser(name, help=summary, description=f"{summary}.")
         command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-        command.set_defaults(verb=globals()[f"_{name}"])
+        command.set_defaults(verb=getattr(verbs, name))
         return command
 
     def making(command: argparse.ArgumentParser) -> None:
-        command.add_argument(
-            "--engine", default="transformers", metavar="E", help="what runs the model"
-        )
+        running(command)
         command.add_argument(
             "--set",
             action="append",
             default=[],
             metavar="KEY=VALUE",
             help="a key of the recipe, such as sample.max_tokens=200; may be repeated",
+        )
+
+    def running(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--engine", metavar="E", help="transformers (default), vllm or server")
+        command.add_argument(
+            "--engine-arg",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="an option of the engine, such as tensor_parallel_size=2; may be repeated",
+        )
+        command.add_argument("--run-file", metavar="FILE", help="YAML with the engine's options")
+
+    def price(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--usd-per-hour", type=float, metavar="X", help="of one device, to tell costs"
         )
 
     demo = verb("demo", "the whole line on the bundled model, offline")
@@ -83,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     probe = verb("probe", "is this model a source: its derived template, sample queries, health")
     probe.add_argument("model", metavar="MODEL", help="a Hub id or a folder")
     probe.add_argument("-n", type=int, default=64, metavar="N", help="queries; default: 64")
-    probe.add_argument("--engine", default="transformers", metavar="E", help="what runs the model")
+    running(probe)
     probe.add_argument("--revision", metavar="REV", help="of a model on the Hub")
     probe.add_argument("--temperature", type=float, default=1.0, metavar="T")
     probe.add_argument("--top-p", type=float, default=1.0, metavar="P")
@@ -95,16 +101,39 @@ def _parser() -> argparse.ArgumentParser:
     preview = verb("preview", "a few rows of a recipe, nothing written")
     preview.add_argument("recipe", metavar="RECIPE")
     preview.add_argument("-n", type=int, default=8, metavar="N", help="queries; default: 8")
+    price(preview)
     making(preview)
 
     run = verb("run", "sample, label, screen, answer and score, resuming what is there")
     run.add_argument("recipe", metavar="RECIPE")
     run.add_argument("--out", metavar="RUN", help="the run's folder; default: the recipe's name")
     run.add_argument("--until", default="annotate", metavar="STAGE", help="stop after this stage")
+    sharing = run.add_mutually_exclusive_group()
+    sharing.add_argument(
+        "--join", action="store_true", help="beside other processes that work on the same run"
+    )
+    sharing.add_argument(
+        "--shards", metavar="I/N", help="only the shards of part I, 0 to N-1: for job arrays"
+    )
+    sharing.add_argument(
+        "--ray",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="on a Ray cluster, or on one that is started here",
+    )
+    run.add_argument("--workers", type=int, default=1, metavar="N", help="of --ray; default: 1")
+    run.add_argument(
+        "--gpus-per-worker", type=float, default=0.0, metavar="M", help="of --ray; default: 0"
+    )
+    run.add_argument(
+        "--retry-failed", action="store_true", help="try rows again that the engine gave up"
+    )
     making(run)
 
     status = verb("status", "how far a run is")
     status.add_argument("run", metavar="RUN")
+    price(status)
 
     build = verb("build", "validate a run and write a release with its configs and card")
     build.add_argument("run", metavar="RUN")
@@ -121,163 +150,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     push.add_argument("--create-pr", action="store_true", help="as a pull request, without a tag")
     return parser
-
-
-def _demo(options: argparse.Namespace) -> object:
-    from importlib import resources
-
-    from magpie_hub.recipe import Recipe
-    from magpie_hub.terminal import show_release
-
-    text = (resources.files("magpie_hub.recipes") / "demo.yaml").read_text(encoding="utf-8")
-    overrides = [*options.set, *([f"rows={options.rows}"] if options.rows else [])]
-    recipe = Recipe.parse(text, name="demo.yaml", overrides=overrides)
-    run = _advance(recipe, Path(options.out), options)
-    release = _demo_release(run)
-    show_release(_console(), release)
-    return {"run": str(run.path), "release": str(release.path), "configs": _rows(release)}
-
-
-def _demo_release(run: Run) -> Release:
-    """The release of the run as it stands: the one that is there, or the next version."""
-    from magpie_hub.release import MANIFEST, Release
-
-    for minor in count():
-        version = f"1.{minor}.0"
-        folder = _release_folder(run, version)
-        if not (folder / MANIFEST).is_file():
-            return _build_release(run, version)
-        if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
-            return Release.open(folder)
-    raise AssertionError("versions do not end")
-
-
-def _probe(options: argparse.Namespace) -> object:
-    from magpie_hub.probe import probe
-    from magpie_hub.terminal import reporter
-
-    found = probe(
-        options.model,
-        options.n,
-        options.engine,
-        revision=options.revision,
-        temperature=options.temperature,
-        top_p=options.top_p,
-        system=options.system,
-        judge=options.judge,
-    )
-    say = reporter(_console())
-    for line in found.lines():
-        say(line)
-    if not found.usable:
-        if options.json:
-            _print_json(found.model_dump())
-        raise EngineError(f"{options.model} is not usable as a source as it was probed.")
-    return found.model_dump()
-
-
-def _preview(options: argparse.Namespace) -> object:
-    import tempfile
-
-    from magpie_hub.pool import RunPool, rejections
-    from magpie_hub.recipe import Recipe
-    from magpie_hub.terminal import show_preview
-
-    if options.n < 1:
-        raise UsageError(f"-n {options.n}: a preview needs at least one row.")
-    overrides = [*options.set, f"rows={options.n}", f"shard_rows={options.n}"]
-    recipe = Recipe.load(options.recipe, overrides=overrides)
-    with tempfile.TemporaryDirectory(prefix="magpie-hub-preview-") as folder:
-        run = _advance(recipe, Path(folder) / "run", options)
-        tables = list(RunPool(run).shards())
-        rejected = rejections(run)
-    show_preview(_console(), tables, rejected, asked=options.n)
-    return {"rows": [row for table in tables for row in table.to_pylist()], "rejected": rejected}
-
-
-def _run(options: argparse.Namespace) -> object:
-    from magpie_hub.recipe import Recipe
-    from magpie_hub.status import status
-    from magpie_hub.terminal import show_status
-
-    recipe = Recipe.load(options.recipe, overrides=options.set)
-    run = _advance(recipe, Path(options.out or recipe.name), options)
-    now = status(run)
-    show_status(_console(), now)
-    return now.model_dump()
-
-
-def _status(options: argparse.Namespace) -> object:
-    from magpie_hub.run import Run
-    from magpie_hub.status import status
-    from magpie_hub.terminal import show_status
-
-    now = status(Run.open(options.run))
-    show_status(_console(), now)
-    return now.model_dump()
-
-
-def _build(options: argparse.Namespace) -> object:
-    from magpie_hub.run import Run
-    from magpie_hub.terminal import show_release
-
-    release = _build_release(Run.open(options.run), options.release_version)
-    show_release(_console(), release)
-    return {"release": str(release.path), "configs": _rows(release)}
-
-
-def _push(options: argparse.Namespace) -> object:
-    from magpie_hub import hub
-    from magpie_hub.release import Release
-    from magpie_hub.terminal import reporter, show_push
-
-    result = hub.push(
-        Release.open(options.release),
-        options.repo,
-        private=options.private,
-        create_pr=options.create_pr,
-        dry_run=options.dry_run,
-        report=reporter(_console()),
-    )
-    show_push(_console(), result)
-    return result.to_dict()
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _advance(recipe: Recipe, out: Path, options: argparse.Namespace) -> Run:
-    from magpie_hub import pipeline
-    from magpie_hub.terminal import Watch
-
-    with Watch(_console(), recipe.name) as progress:
-        return pipeline.run(
-            recipe,
-            out,
-            engine=options.engine,
-            until=getattr(options, "until", "annotate"),
-            progress=progress,
-        )
-
-
-def _release_folder(run: Run, version: str) -> Path:
-    return run.path / "releases" / version
-
-
-def _build_release(run: Run, version: str) -> Release:
-    from magpie_hub.builder import build
-    from magpie_hub.pool import RunPool
-    from magpie_hub.run import locked
-    from magpie_hub.terminal import reporter
-
-    folder = _release_folder(run, version)
-    report = reporter(_console())
-    with locked(run.path):
-        return build(RunPool(run), version, folder, kind=run.recipe.builder, report=report)
-
-
-def _rows(release: Release) -> dict[str, int]:
-    return {name: config.rows for name, config in release.manifest.configs.items()}

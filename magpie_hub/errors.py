@@ -22,9 +22,10 @@ from typing import ClassVar
 
 
 class MagpieHubError(Exception):
-    """The root; never raised itself."""
+    """The root; never raised itself. ``result`` is what was found out all the same, for JSON."""
 
     exit_code: ClassVar[int] = 1
+    result: object | None = None
 
 
 class UsageError(MagpieHubError):

@@ -66,7 +66,7 @@ def measure(
     completions: Iterable[Completion], derived: ChatTemplate, max_tokens: int
 ) -> tuple[Query, ...]:
     """What was generated as queries, each with its first fault."""
-    identify, seen = _identifier(), set[bytes]()
+    identify, seen = _identifier(), set[int]()
     queries = []
     for completion in completions:
         text, ended = derived.query(completion.token_ids)
@@ -86,7 +86,7 @@ def measure(
 
 
 def _fault(
-    text: str, ended: bool, derived: ChatTemplate, seen: set[bytes], max_tokens: int
+    text: str, ended: bool, derived: ChatTemplate, seen: set[int], max_tokens: int
 ) -> tuple[str | None, str | None]:
     if reason := malformed(text, ended=ended, templates=[derived], max_tokens=max_tokens):
         return reason

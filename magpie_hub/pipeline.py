@@ -7,31 +7,24 @@ compute. Everything that can be refused is refused before the first model is loa
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
 from magpie_hub.annotate import judge, language, reward
-from magpie_hub.engines import Engine, open_engine, open_scorer, require
+from magpie_hub.claims import Alone, Claims
+from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.errors import Interrupted, RecipeError, UsageError
 from magpie_hub.filters import Filter
-from magpie_hub.models import Model
+from magpie_hub.locks import locked
 from magpie_hub.recipe import Judge, Recipe
-from magpie_hub.run import Run, StageInfo, locked
-from magpie_hub.stage import Progress
+from magpie_hub.run import Run, StageInfo
+from magpie_hub.scheduler import Scheduler, Stop
+from magpie_hub.stage import Progress, Source, Work
 from magpie_hub.template import ChatTemplate, Override
 
 STAGES = ("sample", "screen", "respond", "annotate")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A model and the template through which it is spoken to."""
-
-    model: Model
-    template: ChatTemplate
 
 
 class Plan:
@@ -44,10 +37,11 @@ class Plan:
         self.recipe = recipe
         _check_filters(recipe)
         _check_builder(recipe)
-        answering, labels = recipe.respond, recipe.annotate
+        labels = recipe.annotate
         self.asker = self._source(None)
-        self.responder = self._source(
-            answering.model, answering.revision, "respond", thinking=answering.thinking
+        self.responders = tuple(
+            self._source(each.model, each.revision, *place, thinking=each.thinking)
+            for each, place in zip(recipe.respond.each, self._places(), strict=True)
         )
         self.judge = self._judge(labels.judge) if labels.judge else None
         self.reward = (
@@ -59,11 +53,16 @@ class Plan:
         self._check_steering()
         self.stages = self._stages()
 
+    def _places(self) -> list[tuple[str | int, ...]]:
+        """Where in the recipe each responder stands."""
+        several = range(len(self.recipe.respond.responders))
+        return [("respond", "responders", number) for number in several] or [("respond",)]
+
     def _source(
         self,
         ref: str | None,
         revision: str | None = None,
-        *part: str,
+        *part: str | int,
         thinking: bool | None = None,
     ) -> Source:
         """The model ``ref`` that a part of the recipe names, or the asker where it names none."""
@@ -86,22 +85,26 @@ class Plan:
         return self._source(*part, thinking=False) if switched else found
 
     def _check_answers(self) -> None:
-        for source, loc in ((self.responder, ("respond",)), (self.judge, ("annotate", "judge"))):
-            if source is not None and source.template.no_answer:
+        answering = list(zip(self.responders, self._places(), strict=True))
+        if self.judge:
+            answering.append((self.judge, ("annotate", "judge")))
+        for source, loc in answering:
+            if source.template.no_answer:
                 raise RecipeError(f"{self.recipe.place(*loc)}: {source.template.no_answer}")
 
     def _check_steering(self) -> None:
         for position, steer in enumerate(self.recipe.sample.steer):
-            try:
-                self.asker.template.query_prompt(steer.system)
-            except UsageError as error:
-                place = self.recipe.place("sample", "steer", position, "system")
-                raise RecipeError(f"{place}: {error}") from error
+            for system, prefill in steer.texts():
+                try:
+                    self.asker.template.query_prompt(system, prefill)
+                except UsageError as error:
+                    place = self.recipe.place("sample", "steer", position)
+                    raise RecipeError(f"{place}: {error}") from error
 
     @property
     def readers(self) -> list[ChatTemplate]:
         """The templates through which a query goes: what leaks in one of them is no query."""
-        sources = [self.asker, self.responder, *([self.judge] if self.judge else [])]
+        sources = [self.asker, *self.responders, *([self.judge] if self.judge else [])]
         found = {tuple(s.template.describe().items()): s.template for s in sources}
         return list(found.values())
 
@@ -116,14 +119,30 @@ class Plan:
         if self.judge:
             labels.append(judge.info(recipe, self.judge.model, sampling, spoken))
         screening = screen.info(recipe, sampling, labels)
-        responder = self.responder
-        answering = respond.info(
-            recipe, responder.model, responder.template, after=sampling, gate=screening
-        )
+        answering = respond.info(recipe, self.responders, after=sampling, gate=screening)
         stages = [sampling, *labels, screening, answering]
         if self.reward:
             stages.append(reward.info(self.reward.model, answering))
         return tuple(stages)
+
+    def works(self, run: Run, until: str = "annotate") -> list[Work]:
+        """The stages in their order, up to ``until``."""
+        settings = self.recipe.annotate
+        rules = screen.Rules(run, self.readers)
+        works: list[Work] = [sample.sampling(run, self.asker)]
+        if until == "sample":
+            return works
+        if settings.language:
+            works.append(language.telling(run, settings.language))
+        if self.judge:
+            works.append(judge.judging(run, self.judge, rules))
+        works.append(screen.screening(run, rules, tuple(work.stage for work in works[1:])))
+        if until == "screen":
+            return works
+        works += respond.responding(run, self.responders)
+        if self.reward and until != "respond":
+            works.append(reward.rewarding(run, self.reward))
+        return works
 
 
 def run(
@@ -131,76 +150,62 @@ def run(
     out: str | Path,
     *,
     progress: Progress,
-    engine: str = "transformers",
+    engine: EngineSpec | None = None,
     until: str = "annotate",
+    claims: Claims | None = None,
+    retry_failed: bool = False,
 ) -> Run:
-    """Do everything that is left of ``recipe`` in the folder ``out``, up to the stage ``until``.
+    """Do what is left of ``recipe`` in the folder or URL ``out``, up to the stage ``until``.
 
     Stopping it at any moment loses the shards in flight and nothing else; calling it again goes on.
+    ``claims``: others work on the run too, and these say which shards are ours; what needs shards
+    of theirs may then be left. ``retry_failed``: rows that failed are tried again.
     """
-    require(engine)
+    spec = engine or EngineSpec()
+    spec.require()
     if until not in STAGES:
         raise UsageError(f"there is no stage '{until}'; there are: {', '.join(STAGES)}.")
     plan = Plan(recipe)
-    # One engine a model, whatever the number of stages that use it.
-    opened: dict[str, Engine] = {}
-
-    def engine_for(model: Model) -> Engine:
-        if model.identity not in opened:
-            opened[model.identity] = open_engine(engine, model)
-        return opened[model.identity]
-
-    with _stoppable(Path(out)), locked(Path(out)):
-        run = Run.start(recipe, out, plan.stages)
-        _advance(run, plan, engine_for=engine_for, progress=progress, until=until)
+    alone = claims is None
+    stop = Stop()
+    with _stoppable(str(out), stop, progress), locked(out, shared=not alone):
+        run = Run.start(recipe, out, plan.stages, alone=alone)
+        for retry in (True, False) if retry_failed else (False,):
+            # What mended rows bring to later stages is only known once they are there.
+            Scheduler(
+                run,
+                plan.works(run, until),
+                open_engine=lambda model, task: open_engine(spec, model, task),
+                claims=claims or Alone(),
+                progress=progress,
+                stop=stop,
+                retry_failed=retry,
+            ).work()
+        if stop.asked:
+            raise KeyboardInterrupt
     return run
 
 
-def _advance(
-    run: Run,
-    plan: Plan,
-    *,
-    engine_for: Callable[[Model], Engine],
-    progress: Progress,
-    until: str,
-) -> None:
-    rules = screen.Rules(run, plan.readers)
-    todo = {stage.name for stage in run.info.stages if run.missing(stage.name)}
-    if "sample" in todo:
-        sample.sample(run, engine_for(plan.asker.model), plan.asker.template, progress)
-    if until == "sample":
-        return
-    settings = plan.recipe.annotate
-    if settings.language and "language" in todo:
-        language.annotate(run, settings.language, progress)
-    if plan.judge and "judge" in todo:
-        engine = engine_for(plan.judge.model)
-        judge.annotate(run, engine, plan.judge.template, rules, progress)
-    if "screen" in todo:
-        labels = tuple(s.name for s in plan.stages if s.name in ("language", "judge"))
-        screen.screen(run, rules, labels, progress)
-    if until == "screen":
-        return
-    if "respond" in todo:
-        engine = engine_for(plan.responder.model)
-        respond.respond(run, engine, plan.responder.template, progress)
-    if until == "respond":
-        return
-    if plan.reward and "reward" in todo:
-        reward.annotate(run, open_scorer(plan.reward.model), plan.reward.template, progress)
-
-
 @contextmanager
-def _stoppable(out: Path) -> Iterator[None]:
-    """Ctrl-C and a polite kill end the run with a sentence; what is finished stays."""
+def _stoppable(out: str, stop: Stop, progress: Progress) -> Iterator[None]:
+    """Ctrl-C once ends the run when the shards in flight are finished, twice at once, as does a
+    polite kill; what is finished stays."""
 
-    def stop(*_: object) -> None:
+    def now(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def soon(*_: object) -> None:
+        if stop.asked:
+            now()
+        stop.asked = True
+        progress.note("finishing the shards in flight; Ctrl-C again stops at once")
+
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, now)
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, soon)
     except ValueError:  # not in the main thread: signals are the caller's
-        before = None
+        pass
     try:
         yield
     except KeyboardInterrupt as error:
@@ -208,8 +213,8 @@ def _stoppable(out: Path) -> Iterator[None]:
             f"stopped; what was finished is in {out}, and the same command goes on from there."
         ) from error
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_filters(recipe: Recipe) -> None:

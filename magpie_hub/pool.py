@@ -14,6 +14,7 @@ from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
 from magpie_hub.run import Run
 from magpie_hub.shards import ShardStore
+from magpie_hub.yields import yields
 
 _STORED = {"sample": schema.QUERIES, "screen": schema.VERDICTS, "respond": schema.RESPONSES}
 
@@ -31,6 +32,8 @@ def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) ->
         found = store(run, stage).read(shard)
         places = pc.index_in(ids, value_set=found["id"].combine_chunks())
         for name in found.schema.names[1:]:
+            if name == "error":
+                continue
             rows = rows.append_column(name, found[name].take(places))
     return rows
 
@@ -62,8 +65,8 @@ class RunPool:
         for stage in run.info.stages:
             if missing := run.missing(stage.name):
                 raise UsageError(
-                    f"{run.path} is not finished: {stage.name} has {len(missing)} of "
-                    f"{run.shard_count} shards to do; `magpie-hub run RECIPE --out {run.path}` "
+                    f"{run.folder} is not finished: {stage.name} has {len(missing)} of "
+                    f"{run.shard_count} shards to do; `magpie-hub run RECIPE --out {run.folder}` "
                     "goes on."
                 )
         self._run = run
@@ -106,6 +109,7 @@ class RunPool:
             versions=info.versions,
             slots=info.rows,
             rejected=rejections(self._run),
+            yields=yields(self._run),
             made=tuple(
                 Making(
                     stage=stage.name,

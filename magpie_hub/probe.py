@@ -17,7 +17,15 @@ from pydantic import BaseModel, ConfigDict
 
 from magpie_hub import models, template
 from magpie_hub.annotate import judge as judging
-from magpie_hub.engines import Completion, Decoding, Engine, Request, open_engine, require
+from magpie_hub.engines import (
+    Completion,
+    Decoding,
+    Engine,
+    EngineSpec,
+    Request,
+    generate,
+    open_engine,
+)
 from magpie_hub.errors import UsageError
 from magpie_hub.health import USABLE, Health, Query, advice, health, measure, shares
 from magpie_hub.models import Model
@@ -99,7 +107,7 @@ class Probe(_Part):
 def probe(
     model_ref: str,
     n: int = 64,
-    engine_name: str = "transformers",
+    engine: EngineSpec | None = None,
     *,
     revision: str | None = None,
     temperature: float = 1.0,
@@ -117,16 +125,15 @@ def probe(
     probe that is not ``usable`` is a result, not an error."""
     if n < 1:
         raise UsageError(f"probe needs at least one query, not {n}.")
-    require(engine_name)
+    spec = engine or EngineSpec()
+    spec.require()
     model = models.resolve(model_ref, revision)
     derived = template.load(model.path, override=override)
     prompt = derived.query_prompt(system)
-    engine = open_engine(engine_name, model)
+    opened = open_engine(spec, model)
     decoding = Decoding(temperature, top_p, max_tokens)
     requests = [
         Request(
-            key=key,
-            group=0,
             prompt=prompt,
             decoding=decoding,
             stop_ids=derived.stop_ids,
@@ -135,7 +142,7 @@ def probe(
         )
         for key in range(n)
     ]
-    queries = measure(_in_order(engine, requests), derived, max_tokens)
+    queries = measure(_in_order(opened, requests), derived, max_tokens)
     categories = None
     if judge and not derived.no_answer:
         # A judge's answer is bound to JSON, so it must not begin with thinking.
@@ -143,7 +150,8 @@ def probe(
         asked = (
             template.load(model.path, override=override, thinking=False) if switched else derived
         )
-        categories = _categories(engine, asked, queries)
+        categories = _categories(opened, asked, queries)
+    opened.close()
     measured = health(queries, categories)
     usable = measured.good >= USABLE
     return Probe(
@@ -162,7 +170,8 @@ def probe(
 
 
 def _in_order(engine: Engine, requests: list[Request]) -> list[Completion]:
-    return sorted(engine.generate(requests), key=lambda completion: completion.request.key)
+    got = {completion.request: completion for completion in generate(engine, requests)}
+    return [got[request] for request in requests]
 
 
 def _categories(
@@ -171,18 +180,16 @@ def _categories(
     prompt = judging.prompts()[0]
     asked = [
         Request(
-            key=key,
-            group=0,
             prompt=derived.answer_prompt(prompt.about(query.text)),
             decoding=Decoding(temperature=0.0, top_p=1.0, max_tokens=64),
             stop_ids=derived.answer_stop_ids,
             schema=prompt.schema,
         )
-        for key, query in enumerate(queries)
+        for query in queries
         if query.fault is None
     ]
     labels = Counter[str]()
-    for completion in engine.generate(asked):
+    for completion in generate(engine, asked):
         found = judging.read_labels(derived.decode(completion.token_ids))
         if "category" in found:
             labels[found["category"]] += 1

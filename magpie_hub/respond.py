@@ -5,83 +5,91 @@ Source: arXiv 2406.08464, section 2.1, step 2; greedy as there unless the recipe
 
 from __future__ import annotations
 
-import pyarrow as pa
+from collections.abc import Sequence
 
-from magpie_hub import schema
-from magpie_hub.engines import Completion, Decoding, Engine, Request
-from magpie_hub.models import Model
+from magpie_hub.engines import Decoding, Request
 from magpie_hub.pool import store
-from magpie_hub.recipe import Recipe
+from magpie_hub.recipe import Recipe, Responder
 from magpie_hub.run import Run, StageInfo, derive_seed
-from magpie_hub.stage import Job, Progress, generate
-from magpie_hub.template import ChatTemplate
+from magpie_hub.stage import Asking, Source, Steps
 
 COLUMNS = ("messages", "responder", "finish_reason", "response_tokens", "turns")
 
 
 def info(
-    recipe: Recipe, model: Model, template: ChatTemplate, *, after: StageInfo, gate: StageInfo
+    recipe: Recipe, sources: Sequence[Source], *, after: StageInfo, gate: StageInfo
 ) -> StageInfo:
-    """``after`` is the sampling, whose queries are answered; ``gate`` decides which of them."""
-    settings = recipe.respond
-    derived = template.describe()
-    return StageInfo(
-        name="respond",
-        folder="responses",
-        keys={
-            "model": model.identity,
+    """``sources`` are the recipe's responders; ``after`` is the sampling, whose queries are
+    answered; ``gate`` decides which of them."""
+    responders = recipe.respond.each
+    keys = {}
+    for number, (settings, source) in enumerate(zip(responders, sources, strict=True)):
+        derived = source.template.describe()
+        own = {
+            "model": source.model.identity,
             "temperature": f"{settings.temperature:g}",
             "top_p": f"{settings.top_p:g}",
             "max_tokens": str(settings.max_tokens),
             **{key: derived[key] for key in ("post_query", "answer_stops", "thinking")},
-        },
+        }
+        if len(responders) == 1:
+            keys = own
+        else:
+            own["weight"] = f"{settings.weight:g}"
+            keys |= {f"responder {number} {key}": value for key, value in own.items()}
+    revisions = [source.model.revision for source in sources]
+    return StageInfo(
+        name="respond",
+        folder="responses",
+        keys=keys,
         after=after.fingerprint,
         coverage=gate.fingerprint,
         columns=COLUMNS,
-        model=model.ref,
-        revision=model.revision,
+        model=", ".join(dict.fromkeys(source.model.ref for source in sources)),
+        revision=", ".join(dict.fromkeys(revisions)),
     )
 
 
-def respond(run: Run, engine: Engine, template: ChatTemplate, progress: Progress) -> None:
-    """Write an answer for every kept query of each shard."""
-    stage = run.stage("respond")
-    settings = run.recipe.respond
-    decoding = Decoding(settings.temperature, settings.top_p, settings.max_tokens)
+def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
+    """An answer for every kept query, each responder for its own slots."""
+    responders = run.recipe.respond.each
+    stage = run.stage("respond").fingerprint
 
-    def job(shard: int, have: set[str]) -> Job:
-        rows = [row for row in kept(run, shard) if row[0] not in have]
-        requests = [
-            Request(
-                key=key,
-                group=shard,
-                prompt=template.answer_prompt(query),
-                decoding=decoding,
-                stop_ids=template.answer_stop_ids,
-                seed=derive_seed(f"{stage.fingerprint}:{name}", 0),
-            )
-            for key, (name, query) in enumerate(rows)
-        ]
+    def part(number: int, source: Source, settings: Responder) -> Asking:
+        def job(shard: int, have: set[str]) -> dict[str, Steps]:
+            his = {slot.id for slot in run.slots(shard) if slot.responder == number}
+            return {
+                name: _answer(source, settings, query, derive_seed(f"{stage}:{name}", 0))
+                for name, query in kept(run, shard)
+                if name in his and name not in have
+            }
 
-        def finish(completions: list[Completion]) -> pa.Table:
-            table = []
-            for (name, _), completion in zip(rows, completions, strict=True):
-                thinking, answer = template.split(completion.token_ids)
-                table.append(
-                    {
-                        "id": name,
-                        "response": answer.strip(),
-                        "thinking": thinking,
-                        "finish_reason": completion.finish_reason,
-                        "response_tokens": len(completion.token_ids),
-                        "responder": stage.model,
-                    }
-                )
-            return pa.Table.from_pylist(table, schema=schema.RESPONSES)
+        return Asking("respond", source.model, job, part=number, parts=len(responders))
 
-        return Job(requests, finish)
+    return [
+        part(number, source, settings)
+        for number, (source, settings) in enumerate(zip(sources, responders, strict=True))
+    ]
 
-    generate(run, "respond", engine, job, progress)
+
+def _answer(source: Source, settings: Responder, query: str, seed: int) -> Steps:
+    template = source.template
+    [completion] = yield [
+        Request(
+            prompt=template.answer_prompt(query),
+            decoding=Decoding(settings.temperature, settings.top_p, settings.max_tokens),
+            stop_ids=template.answer_stop_ids,
+            seed=seed,
+        )
+    ]
+    thinking, answer = template.split(completion.token_ids)
+    return {
+        "response": answer.strip(),
+        "thinking": thinking,
+        "finish_reason": completion.finish_reason,
+        "response_tokens": len(completion.token_ids),
+        "responder": source.model.ref,
+    }
 
 
 def kept(run: Run, shard: int) -> list[tuple[str, str]]:

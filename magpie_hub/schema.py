@@ -146,7 +146,8 @@ def _json_type(col: Column) -> dict[str, Any]:
     return {"type": "string", "maxLength": 400}
 
 
-# What a run stores between the stages; each row carries the id of its slot.
+# What a run stores between the stages: each row with the id of its slot, and in `error` why the
+# engine gave it up.
 
 QUERIES = pa.schema(
     [
@@ -156,6 +157,7 @@ QUERIES = pa.schema(
         *((name, _BY_NAME[name].type) for name in ("query_tokens", "model")),
         *((name, _BY_NAME[name].type) for name in ("temperature", "top_p", "seed")),
         ("system_prompt", pa.string()),
+        ("error", pa.string()),
     ]
 )
 VERDICTS = pa.schema(
@@ -168,10 +170,12 @@ RESPONSES = pa.schema(
         ("thinking", pa.string()),
         *((name, _BY_NAME[name].type) for name in ("finish_reason", "response_tokens")),
         ("responder", pa.string()),
+        ("error", pa.string()),
     ]
 )
 
 
 def annotation(wanted: Iterable[str]) -> pa.Schema:
     """What an annotator stores: its columns beside the id."""
-    return pa.schema([("id", pa.string()), *((n, column(n).type) for n in wanted)])
+    columns = ((name, column(name).type) for name in wanted)
+    return pa.schema([("id", pa.string()), *columns, ("error", pa.string())])

@@ -18,8 +18,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from magpie_hub.accounts import Estimate
 from magpie_hub.hub import PushResult
-from magpie_hub.release import Release
+from magpie_hub.release import Release, Yield
 from magpie_hub.status import Status
 
 _TITLES = {
@@ -29,6 +30,12 @@ _TITLES = {
     "screen": "screen",
     "respond": "answer",
     "reward": "score answers",
+}
+_LEVELS = {
+    None: "nothing recorded",
+    "plan": "another run has the same plan of slots",
+    "seeds": "another run on the same engine and machine has the same rows",
+    "bits": "another run has the same bytes",
 }
 _PLAIN_EVERY = 10.0
 
@@ -43,6 +50,7 @@ class _Stage:
     rows: int = 0
     tokens: int = 0
     rejected: int = 0
+    failed: int = 0
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
 
@@ -52,7 +60,7 @@ class _Stage:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Title, rows, rows/s, tokens/s, rejected, time left or taken."""
+        """Title, rows, rows/s, tokens/s, rejected, failed, time left or taken."""
         finished = self.ended is not None
         reached = self.total if finished else min(self.done + self.rows, self.total)
         rate = self.rows / self.seconds
@@ -66,6 +74,7 @@ class _Stage:
             f"{rate:,.0f}" if self.rows else "",
             f"{self.tokens / self.seconds:,.0f}" if self.tokens else "",
             f"{self.rejected:,}" if self.rejected else "",
+            f"{self.failed:,}" if self.failed else "",
             clock,
         )
 
@@ -76,7 +85,7 @@ class Watch:
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
         self._title = title
-        self._stages: list[_Stage] = []
+        self._stages: dict[str, _Stage] = {}
         self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=8)
         self._told = time.monotonic()
 
@@ -89,32 +98,42 @@ class Watch:
         self._live.stop()
 
     def begin(self, stage: str, *, total: int, done: int) -> None:
-        self._stages.append(_Stage(_TITLES.get(stage, stage), total, done))
-        self._told = time.monotonic()
+        self._stages[stage] = _Stage(_TITLES.get(stage, stage), total, done)
 
-    def advance(self, *, rows: int, tokens: int = 0, rejected: int = 0) -> None:
-        stage = self._stages[-1]
-        stage.rows += rows
-        stage.tokens += tokens
-        stage.rejected += rejected
+    def advance(
+        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
+    ) -> None:
+        counts = self._stages[stage]
+        counts.rows += rows
+        counts.tokens += tokens
+        counts.rejected += rejected
+        counts.failed += failed
         if time.monotonic() - self._told > _PLAIN_EVERY:
-            self._say(stage)
+            self._say(*(each for each in self._stages.values() if each.ended is None))
 
-    def end(self) -> None:
-        self._stages[-1].ended = time.monotonic()
-        self._say(self._stages[-1])
+    def end(self, stage: str) -> None:
+        self._stages[stage].ended = time.monotonic()
+        self._say(self._stages[stage])
 
-    def _say(self, stage: _Stage) -> None:
+    def note(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)
+
+    def _say(self, *stages: _Stage) -> None:
+        """One line without a terminal: all about one stage, or where several are."""
         self._told = time.monotonic()
         if self._console.is_terminal:
             return
-        units = ("", " rows", " rows/s", " tokens/s", " rejected", "")
-        parts = [f"{c}{unit}" for c, unit in zip(stage.cells, units, strict=True) if c]
-        self._console.print(f"{parts[0]}: {', '.join(parts[1:])}", highlight=False)
+        if len(stages) == 1:
+            units = ("", " rows", " rows/s", " tokens/s", " rejected", " failed", "")
+            parts = [f"{c}{u}" for c, u in zip(stages[0].cells, units, strict=True) if c]
+            line = f"{parts[0]}: {', '.join(parts[1:])}"
+        else:
+            line = "; ".join(f"{stage.title} {stage.cells[1]}" for stage in stages)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _panel(self) -> Panel:
-        table = _table("", "rows", "rows/s", "tokens/s", "rejected", "time")
-        for stage in self._stages:
+        table = _table("", "rows", "rows/s", "tokens/s", "rejected", "failed", "time")
+        for stage in self._stages.values():
             style = "dim" if stage.ended is not None else "bold"
             table.add_row(*stage.cells, style=style)
         return Panel(table, title=self._title, title_align="left", border_style="cyan")
@@ -136,19 +155,78 @@ def _table(*headers: str) -> Table:
 
 
 def show_status(console: Console, status: Status) -> None:
-    table = _table("stage", "rows", "shards")
+    headers = ("rows", "shards", "rows/s", "tokens/s", "new tokens", "failed", "time")
+    table = _table("stage", *headers)
     for stage in status.stages:
+        account = stage.account
         table.add_row(
             _TITLES.get(stage.name, stage.name),
             f"{stage.rows_done:,}/{stage.rows:,}",
             f"{stage.shards_done:,}/{stage.shards:,}",
+            _rate(account.rows_per_second),
+            _rate(account.tokens_per_second),
+            f"{account.new_tokens:,}" if account.new_tokens else "",
+            f"{stage.failed:,}" if stage.failed else "",
+            _clock(account.seconds) if account.slots else "",
         )
     console.print(f"[bold]{status.name}[/bold] in {status.run}", highlight=False)
     console.print(table)
+    lines = []
+    if status.seconds_left is not None and not status.finished:
+        lines.append(f"left: about {_clock(status.seconds_left)}")
+    if status.kept:
+        lines.append(
+            f"kept: {status.kept:,} rows at {status.hours_per_1000_kept:.3g} device-hours per 1,000"
+        )
     if status.rejected:
-        console.print(_rejected(status.rejected), highlight=False, markup=False)
-    versions = ", ".join(status.releases) or "none yet"
-    console.print(f"releases: {versions}", highlight=False, markup=False)
+        lines.append(_rejected(status.rejected))
+    if any(stage.failed for stage in status.stages):
+        lines.append("failed rows are tried again with: magpie-hub run ... --retry-failed")
+    if status.engines:
+        lines.append(f"engine: {'; '.join(status.engines)} ({_LEVELS[status.determinism]})")
+    lines.append(f"releases: {', '.join(status.releases) or 'none yet'}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    show_yields(console, status.yields)
+
+
+def show_yields(console: Console, yields: Sequence[Yield]) -> None:
+    """What each steer key and each decoding cell brought, where there is more than one of them."""
+    for kind, title in (("steer", "steered by"), ("cell", "decoding")):
+        found = [each for each in yields if each.kind == kind]
+        if len(found) < 2:
+            continue
+        table = _table(title, "queries", "kept", "share", "duplicates", "tokens", "categories")
+        table.columns[6].justify, table.columns[6].no_wrap = "left", False
+        for each in found:
+            table.add_row(
+                Text(each.key),
+                f"{each.sampled:,}",
+                f"{each.kept:,}",
+                f"{each.share_kept:.0%}",
+                f"{each.duplicates:,}",
+                f"{each.mean_query_tokens:.0f}",
+                ", ".join(f"{name} {share:.0%}" for name, share in each.categories.items()),
+            )
+        console.print(table)
+
+
+def show_estimate(console: Console, estimate: Estimate) -> None:
+    """What the whole recipe will take, after a preview."""
+    cost = "" if estimate.usd is None else f", about {estimate.usd:,.2f} USD"
+    console.print(
+        f"all {estimate.rows:,} slots: about {estimate.hours:,.3g} device-hours{cost}, "
+        f"{estimate.new_tokens:,} new tokens, {decimal(estimate.disk_bytes)} on disk, "
+        f"{estimate.kept:,} rows kept; measured on {estimate.measured_on:,} slots, where a batch "
+        "is small and so rather slow",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def show_release(console: Console, release: Release) -> None:

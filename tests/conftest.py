@@ -22,7 +22,7 @@ from magpie_hub import pipeline
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run
 
-pytest_plugins = ["tests.hub.fixtures"]
+pytest_plugins = ["tests.hub.fixtures", "tests.many"]
 
 SMALL = """
 name: small
@@ -55,10 +55,15 @@ class Silent:
     def begin(self, stage: str, *, total: int, done: int) -> None:
         self.stages.append(stage)
 
-    def advance(self, *, rows: int, tokens: int = 0, rejected: int = 0) -> None:
+    def advance(
+        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
+    ) -> None:
         self.tokens += tokens
 
-    def end(self) -> None:
+    def end(self, stage: str) -> None:
+        pass
+
+    def note(self, line: str) -> None:
         pass
 
 

@@ -31,10 +31,15 @@ class Silent:
     def begin(self, stage: str, *, total: int, done: int) -> None:
         pass
 
-    def advance(self, *, rows: int, tokens: int = 0, rejected: int = 0) -> None:
+    def advance(
+        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
+    ) -> None:
         pass
 
-    def end(self) -> None:
+    def end(self, stage: str) -> None:
+        pass
+
+    def note(self, line: str) -> None:
         pass
 
 

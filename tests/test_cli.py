@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -179,17 +180,20 @@ def test_a_damaged_shard_and_a_foreign_run(
 
 
 def test_a_second_process_is_refused(small_run: Run, recipe_file: Path) -> None:
-    from magpie_hub.run import locked
+    from magpie_hub.locks import locked
 
     with locked(small_run.path):
         second = command("run", str(recipe_file), "--out", str(small_run.path))
     assert second.returncode == 2
     assert f"is being worked on by process {os.getpid()}" in second.stderr
+    assert re.search(r"on \S+, for \d+ s; wait for it or stop it", second.stderr)
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "by", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]], ids=str
+)
 def test_ctrl_c_ends_with_130_and_can_be_resumed(
-    recipe_file: Path, tmp_path: Path, by: signal.Signals
+    recipe_file: Path, tmp_path: Path, by: list[signal.Signals]
 ) -> None:
     out = tmp_path / "run"
     line = [sys.executable, "-m", "magpie_hub", "run", str(recipe_file), "--out", str(out)]
@@ -198,13 +202,16 @@ def test_ctrl_c_ends_with_130_and_can_be_resumed(
         while not (out / "queries" / "00000.arrow").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        process.send_signal(by)
+        for number in by:
+            process.send_signal(number)
+            time.sleep(0.05)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 130, err
     assert "the same command goes on from there" in err
+    assert ("Ctrl-C again stops at once" in err) == (signal.SIGINT in by)
     assert command("run", str(recipe_file), "--out", str(out)).returncode == 0
 
 

@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -7,6 +8,7 @@ from datasets import load_dataset
 
 from magpie_hub import pipeline
 from magpie_hub.builder import build
+from magpie_hub.engines import EngineSpec
 from magpie_hub.errors import DamagedShard, RecipeError, RunMismatch, UsageError
 from magpie_hub.pool import RunPool, rejections, store
 from magpie_hub.run import Run
@@ -53,7 +55,7 @@ def test_a_lost_shard_is_made_again_and_no_other(small_run: Run, tmp_path: Path)
     run, _ = run_small(tmp_path / "run", until="sample")
     store(run, "sample").path(1).unlink()
     _, progress = run_small(tmp_path / "run")
-    assert progress.stages == STAGES
+    assert sorted(progress.stages) == sorted(STAGES)
     assert shard_bytes(run.path) == shard_bytes(small_run.path)
 
 
@@ -111,9 +113,12 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize(
     ("keywords", "sentence"),
-    [({"engine": "vlmm"}, "no engine 'vlmm'"), ({"until": "smaple"}, "no stage 'smaple'")],
+    [
+        ({"engine": EngineSpec("vlmm")}, "no engine 'vlmm'"),
+        ({"until": "smaple"}, "no stage 'smaple'"),
+    ],
 )
-def test_names_that_are_not_there(tmp_path: Path, keywords: dict[str, str], sentence: str) -> None:
+def test_names_that_are_not_there(tmp_path: Path, keywords: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         pipeline.run(small(), tmp_path / "run", progress=Silent(), **keywords)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from magpie_hub import models, template
-from magpie_hub.engines import Completion, Decoding, Request
+from magpie_hub.engines import Completion, Decoding, EngineSpec, Request
 from magpie_hub.errors import EngineError, MissingExtra, UsageError
 from magpie_hub.health import Health, advice, health, is_fragment, measure
 from magpie_hub.models import Model
@@ -67,7 +67,7 @@ def test_what_cannot_be_probed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at least one query, not 0"):
         probe("bundled:chat", 0)
     with pytest.raises(UsageError, match="there is no engine 'x'"):
-        probe("bundled:chat", 1, "x")
+        probe("bundled:chat", 1, EngineSpec("x"))
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(EngineError, match="cannot be loaded"):
         probe(str(tmp_path), 1)
@@ -79,8 +79,7 @@ def sampled(
     """The health of given texts: the rules are tested here, the sampling above."""
     reason = "stop" if ended else "length"
     completions = [
-        Completion(Request(i, 0, (1,), DECODING, frozenset()), chat.renderer.ids(text), reason)
-        for i, text in enumerate(texts)
+        Completion(Request((1,), DECODING), chat.renderer.ids(text), reason) for text in texts
     ]
     queries = measure(completions, chat, DECODING.max_tokens)
     return health(queries, None), [query.fault for query in queries]

@@ -1,12 +1,15 @@
 from pathlib import Path
 
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from magpie_hub import models, sample, schema, template
 from magpie_hub.pool import rejections, store
 from magpie_hub.run import Run, StageInfo
-from magpie_hub.screen import Rules, info, screen
-from tests.conftest import Silent, small
+from magpie_hub.screen import Firsts, Rules, info, screening
+from magpie_hub.stage import Local
+from tests.conftest import small
 
 READERS = [template.load(models.resolve("bundled:chat").path)]
 
@@ -58,13 +61,20 @@ def prepared(path: Path, *overrides: str, queries: list[tuple[str, str, str]] = 
     return run
 
 
+def screen(run: Run) -> None:
+    work = screening(run, Rules(run, READERS), ("language",))
+    assert isinstance(work, Local)
+    for shard in range(run.shard_count):
+        store(run, "screen").write(shard, work.make(shard, set()), run.coverage("screen", shard))
+
+
 def verdicts(run: Run) -> list[dict[str, object]]:
     return [row for s in range(run.shard_count) for row in store(run, "screen").read(s).to_pylist()]
 
 
 def test_each_query_has_a_verdict_and_a_reason_in_words(tmp_path: Path) -> None:
     run = prepared(tmp_path)
-    screen(run, Rules(run, READERS), ("language",), Silent())
+    screen(run)
     got = verdicts(run)
     assert [row["reason"] for row in got] == REASONS
     assert [row["kept"] for row in got] == [reason is None for reason in REASONS]
@@ -83,7 +93,7 @@ def test_each_query_has_a_verdict_and_a_reason_in_words(tmp_path: Path) -> None:
 
 def test_the_gate_names_the_clause(tmp_path: Path) -> None:
     run = prepared(tmp_path, "screen.where=language != 'es' AND query_tokens < 20")
-    screen(run, Rules(run, READERS), ("language",), Silent())
+    screen(run)
     got = verdicts(run)
     assert (got[7]["reason"], got[7]["detail"]) == ("language != 'es'", "the screen's where")
     assert got[8]["reason"] == "query_tokens < 20"
@@ -92,7 +102,7 @@ def test_the_gate_names_the_clause(tmp_path: Path) -> None:
 
 def test_rules_can_be_switched_off(tmp_path: Path) -> None:
     run = prepared(tmp_path, "screen.dedup=none", "screen.languages=[]")
-    screen(run, Rules(run, READERS), ("language",), Silent())
+    screen(run)
     assert [row["reason"] for row in verdicts(run)][5:7] == [None, None]
 
 
@@ -104,5 +114,33 @@ def test_survivors_are_what_a_judge_is_asked_about(tmp_path: Path) -> None:
 
 def test_a_cut_off_text_does_not_take_a_good_one_with_it(tmp_path: Path) -> None:
     run = prepared(tmp_path, queries=[("What is 2 + 3?", "length", "en"), *QUERIES[1:]])
-    screen(run, Rules(run, READERS), ("language",), Silent())
+    screen(run)
     assert [row["reason"] for row in verdicts(run)][5] is None
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=30), st.integers(0, 2**64 - 31))
+def test_the_first_slot_with_a_key_is_found_whatever_comes_behind(
+    shards: list[list[int]], offset: int
+) -> None:
+    firsts, plain, slot = Firsts(), dict[int, int](), 0
+    for shard in shards:
+        keys = [offset + key for key in shard]
+        slots = list(range(slot, slot + len(keys)))
+        slot += len(keys)
+        firsts.add(keys, slots)
+        for key, place in zip(keys, slots, strict=True):
+            plain.setdefault(key, place)
+        asked = [offset + key for key in range(31)]
+        assert firsts.of(asked) == [plain.get(key, -1) for key in asked]
+
+
+def test_a_query_that_the_engine_gave_up_is_turned_away_as_failed(tmp_path: Path) -> None:
+    run = prepared(tmp_path)
+    rows = store(run, "sample").read(0).to_pylist()
+    rows[0] |= {"query": "", "query_finish": "error", "error": "the server answered 500"}
+    table = pa.Table.from_pylist(rows, schema=schema.QUERIES)
+    store(run, "sample").write(0, table, run.coverage("sample", 0))
+    screen(run)
+    got = verdicts(run)
+    assert (got[0]["reason"], got[0]["detail"]) == ("failed", "the server answered 500")
+    assert got[5]["reason"] is None

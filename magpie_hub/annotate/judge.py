@@ -14,16 +14,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
 from magpie_hub import schema
-from magpie_hub.engines import Completion, Decoding, Engine, Request
+from magpie_hub.engines import Decoding, Request
 from magpie_hub.models import Model
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.screen import Rules, rules_keys
-from magpie_hub.stage import Job, Progress, generate
+from magpie_hub.stage import Asking, Source, Steps
 from magpie_hub.template import ChatTemplate
 
 _MAX_TOKENS = 256
@@ -79,46 +78,34 @@ def info(recipe: Recipe, model: Model, sample: StageInfo, language: StageInfo | 
     )
 
 
-def annotate(
-    run: Run,
-    engine: Engine,
-    template: ChatTemplate,
-    rules: Rules,
-    progress: Progress,
-) -> None:
-    """Write the labels of every query that breaks no rule of the screen."""
-    asked = [(prompt, _shared(prompt, template)) for prompt in prompts()]
-    columns = run.stage("judge").columns
+def judging(run: Run, source: Source, rules: Rules) -> Asking:
+    """The labels of every query that breaks no rule of the screen."""
+    asked = [(prompt, _shared(prompt, source.template)) for prompt in prompts()]
 
-    def job(shard: int, have: set[str]) -> Job:
-        rows = [row for row in rules.survivors(shard) if row[0] not in have]
-        requests = [
-            Request(
-                key=row * len(asked) + part,
-                group=shard,
-                prompt=template.answer_prompt(prompt.about(query)),
-                decoding=Decoding(temperature=0.0, top_p=1.0, max_tokens=_MAX_TOKENS),
-                stop_ids=template.answer_stop_ids,
-                schema=prompt.schema,
-                shared=shared,
-            )
-            for row, (_, query) in enumerate(rows)
-            for part, (prompt, shared) in enumerate(asked)
-        ]
+    def job(shard: int, have: set[str]) -> dict[str, Steps]:
+        rows = rules.survivors(shard)
+        return {
+            name: _label(source.template, asked, text) for name, text in rows if name not in have
+        }
 
-        def finish(completions: list[Completion]) -> pa.Table:
-            answers = iter(completions)
-            table = []
-            for name, _ in rows:
-                labels: dict[str, Any] = {"id": name}
-                for _ in asked:
-                    labels |= read_labels(template.decode(next(answers).token_ids))
-                table.append(labels)
-            return pa.Table.from_pylist(table, schema=schema.annotation(columns))
+    return Asking("judge", source.model, job, orderly=rules.orderly)
 
-        return Job(requests, finish)
 
-    generate(run, "judge", engine, job, progress)
+def _label(template: ChatTemplate, asked: list[tuple[Prompt, int]], query: str) -> Steps:
+    completions = yield [
+        Request(
+            prompt=template.answer_prompt(prompt.about(query)),
+            decoding=Decoding(temperature=0.0, top_p=1.0, max_tokens=_MAX_TOKENS),
+            stop_ids=template.answer_stop_ids,
+            schema=prompt.schema,
+            shared=shared,
+        )
+        for prompt, shared in asked
+    ]
+    labels: dict[str, Any] = {}
+    for completion in completions:
+        labels |= read_labels(template.decode(completion.token_ids))
+    return labels
 
 
 def _shared(prompt: Prompt, template: ChatTemplate) -> int:

@@ -17,7 +17,7 @@ from magpie_hub.errors import MissingExtra
 from magpie_hub.pool import store
 from magpie_hub.recipe import Language, Recipe
 from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Progress, compute
+from magpie_hub.stage import Local
 
 UNKNOWN = "und"
 _CANDIDATES = 176
@@ -39,19 +39,20 @@ def info(recipe: Recipe, settings: Language, sample: StageInfo) -> StageInfo:
     )
 
 
-def annotate(run: Run, settings: Language, progress: Progress) -> None:
-    """Write the language of every query of each shard."""
+def telling(run: Run, settings: Language) -> Local:
+    """The language of every query."""
     identifier = Identifier(settings)
 
     def make(shard: int, _: set[str]) -> pa.Table:
         queries = store(run, "sample").read(shard)
         languages = [identifier.identify(query) for query in queries["query"].to_pylist()]
+        none = pa.nulls(len(languages), pa.string())
         return pa.table(
-            [queries["id"], pa.array(languages, pa.string())],
+            [queries["id"], pa.array(languages, pa.string()), none],
             schema=schema.annotation(["language"]),
         )
 
-    compute(run, "language", make, progress)
+    return Local("language", make)
 
 
 class Identifier:

@@ -5,16 +5,13 @@ Source: arXiv 2406.08464, section 3.2 (r*), where it was FsfairX-LLaMA3-RM.
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from magpie_hub import schema
-from magpie_hub.engines import Scorer
+from magpie_hub.engines import Request
+from magpie_hub.errors import EngineError
 from magpie_hub.models import Model
 from magpie_hub.pool import store
 from magpie_hub.respond import kept
 from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Progress, compute
-from magpie_hub.template import ChatTemplate
+from magpie_hub.stage import Asking, Source, Steps
 
 
 def info(model: Model, respond: StageInfo) -> StageInfo:
@@ -30,19 +27,28 @@ def info(model: Model, respond: StageInfo) -> StageInfo:
     )
 
 
-def annotate(run: Run, scorer: Scorer, template: ChatTemplate, progress: Progress) -> None:
-    """Write the score of every answer of each shard."""
+def rewarding(run: Run, source: Source) -> Asking:
+    """The score of every answer."""
 
-    def make(shard: int, have: set[str]) -> pa.Table:
+    def job(shard: int, have: set[str]) -> dict[str, Steps]:
         queries = dict(kept(run, shard))
-        rows = store(run, "respond").read(shard).select(["id", "response"]).to_pylist()
-        rows = [row for row in rows if row["id"] in queries and row["id"] not in have]
-        scores = scorer.score(
-            [template.conversation(queries[row["id"]], row["response"]) for row in rows]
-        )
-        return pa.table(
-            [pa.array([row["id"] for row in rows], pa.string()), pa.array(scores, pa.float64())],
-            schema=schema.annotation(["reward"]),
-        )
+        rows = store(run, "respond").read(shard).to_pylist()
+        return {
+            row["id"]: _score(source, queries[row["id"]], row["response"])
+            for row in rows
+            if row["id"] in queries and row["id"] not in have and row["error"] is None
+        }
 
-    compute(run, "reward", make, progress)
+    return Asking("reward", source.model, job, task="score")
+
+
+def _score(source: Source, query: str, answer: str) -> Steps:
+    [completion] = yield [Request(prompt=source.template.conversation(query, answer))]
+    if completion.finish_reason == "error":
+        return {}
+    if len(completion.scores) != 1:
+        raise EngineError(
+            f"{source.model.ref} gives {len(completion.scores)} numbers a text, and a reward model "
+            "gives one."
+        )
+    return {"reward": completion.scores[0]}

@@ -1,23 +1,24 @@
 """The embedded engine: Hugging Face transformers, on a CPU or one GPU.
 
 Own decoding loop instead of ``model.generate``: every row brings its own seed, temperature, length
-limit and grammar, finished rows leave the batch, and a request group is computed by itself, so that
-a shard's bytes do not depend on which other shards are in flight.
+limit and grammar, finished rows leave the batch, and what is submitted in one call is computed by
+itself, so that a shard's bytes do not depend on which other shards are in flight.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
-from magpie_hub.engines import Completion, FinishReason, Request
+from magpie_hub.engines import Completion, EngineFacts, FinishReason, Request, Task
 from magpie_hub.engines.sampling import choose, uniforms
-from magpie_hub.errors import EngineError
+from magpie_hub.errors import EngineError, UsageError
 from magpie_hub.models import Model
 
 if TYPE_CHECKING:
@@ -38,27 +39,87 @@ _COMPACT_AT = 0.75
 the cache costs about one step."""
 
 
-class TransformersEngine:
+def open_engine(model: Model, task: Task, options: Mapping[str, Any]) -> _Batched:
+    """The options are none: what there is to choose, this engine measures or derives."""
+    if options:
+        raise UsageError(
+            f"the transformers engine has no option '{next(iter(options))}'; leave --engine-arg "
+            "out, or choose another --engine."
+        )
+    return TransformersScorer(model) if task == "score" else TransformersEngine(model)
+
+
+class _Batched:
+    """Works through what was submitted, one submission after the other."""
+
+    capacity = _MAX_ROWS
+    batched = True
+    exclusive = False
+
+    def __init__(self, auto: Any, model: Model) -> None:  # noqa: ANN401 (one of the Auto classes)
+        self._source = model
+        self._model = _load(auto, model)
+        self._waiting: deque[list[Request]] = deque()
+        self._running: Iterator[Completion] = iter(())
+
+    @property
+    def facts(self) -> EngineFacts:
+        device = self._model.device
+        on_gpu = device.type == "cuda"
+        return EngineFacts(
+            name="transformers",
+            version=metadata.version("transformers"),
+            device=torch.cuda.get_device_name(device) if on_gpu else device.type,
+            devices=1,
+            # On a GPU the kernels that a batch gets may differ from run to run.
+            determinism="seeds" if on_gpu else "bits",
+        )
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        self._waiting.append(list(requests))
+
+    def poll(self) -> list[Completion]:
+        while True:
+            if (completion := next(self._running, None)) is not None:
+                return [completion]
+            if not self._waiting:
+                return []
+            self._running = self._compute(self._waiting.popleft())
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self._running = iter(())
+        del self._model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _compute(self, requests: list[Request]) -> Iterator[Completion]:
+        raise NotImplementedError
+
+    @property
+    def _context(self) -> int:
+        return int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
+
+
+class TransformersEngine(_Batched):
     """One causal language model. Float32 on a CPU, the model's own type on a GPU."""
 
     def __init__(self, model: Model) -> None:
         from transformers import AutoModelForCausalLM
 
-        self._source = model
-        self._model = _load(AutoModelForCausalLM, model)
-        self._context = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
+        super().__init__(AutoModelForCausalLM, model)
         self._grammars: _Grammars | None = None
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        for _, group in groupby(requests, key=lambda request: request.group):
-            for batch in _batches(sorted(group, key=_order)):
-                yield from self._decode(batch)
+    def _compute(self, requests: list[Request]) -> Iterator[Completion]:
+        # Rows with a common beginning stand together, then neighbours in length, which pad little.
+        for batch in _batches(sorted(requests, key=lambda r: (r.prompt[: r.shared], _length(r)))):
+            yield from self._decode(batch)
 
     def _decode(self, requests: list[Request]) -> Iterator[Completion]:
         fitting = [r for r in requests if len(r.prompt) < self._context]
         for request in requests:
             if len(request.prompt) >= self._context:
-                yield Completion(request, (), "length")
+                yield Completion(request, finish_reason="length")
         if not fitting:
             return
         rows = [_Row(request, self._matcher(request)) for request in fitting]
@@ -79,7 +140,7 @@ class TransformersEngine:
         cache = DynamicCache(config=self._model.config)
         shared = self._prefill_shared([row.request for row in rows], cache)
         width = max(len(row.request.prompt) for row in rows)
-        steps = max(row.request.decoding.max_tokens for row in rows)
+        steps = max(row.decoding.max_tokens for row in rows)
         ids = torch.zeros((len(rows), width), dtype=torch.long)
         mask = torch.zeros((len(rows), width + steps), dtype=torch.long)
         mask[:, :shared] = 1
@@ -152,7 +213,9 @@ class _Row:
     """A request while it is being decoded."""
 
     def __init__(self, request: Request, matcher: Any | None) -> None:  # noqa: ANN401
+        assert request.decoding is not None, "a causal model scores nothing"
         self.request = request
+        self.decoding = request.decoding
         self.matcher = matcher
         self.tokens: list[int] = []
         self.finish: FinishReason | None = None
@@ -167,7 +230,7 @@ class _Row:
             if self.matcher.is_stopped():
                 self.finish = "stop"
                 return
-        if len(self.tokens) >= min(self.request.decoding.max_tokens, room):
+        if len(self.tokens) >= min(self.decoding.max_tokens, room):
             self.finish = "length"
 
 
@@ -175,7 +238,7 @@ class _Settings:
     """The rows' decoding settings as vectors."""
 
     def __init__(self, rows: list[_Row], device: torch.device) -> None:
-        decoding = [row.request.decoding for row in rows]
+        decoding = [row.decoding for row in rows]
         self.temperature = torch.tensor([d.temperature for d in decoding], device=device)
         self.top_p = torch.tensor([d.top_p for d in decoding], device=device)
         self.seeds = np.array([row.request.seed for row in rows], dtype=np.uint64)
@@ -219,51 +282,45 @@ class _Grammars:
         return np.pad(bits, ((0, 0), (0, vocabulary - bits.shape[1])))
 
 
-class TransformersScorer:
-    """One sequence-classification model with a single output, such as a reward model."""
+class TransformersScorer(_Batched):
+    """One sequence-classification model, such as a reward model."""
 
     def __init__(self, model: Model) -> None:
         from transformers import AutoModelForSequenceClassification
 
-        self._model = _load(AutoModelForSequenceClassification, model)
-        if self._model.config.num_labels != 1:
-            raise EngineError(
-                f"{model.ref} gives {self._model.config.num_labels} numbers a text, and a reward "
-                "model gives one."
-            )
+        super().__init__(AutoModelForSequenceClassification, model)
 
-    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[float]:
-        order = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), i))
-        scores = [0.0] * len(sequences)
+    def _compute(self, requests: list[Request]) -> Iterator[Completion]:
+        fitting = [request for request in requests if len(request.prompt) <= self._context]
+        for request in requests:
+            if len(request.prompt) > self._context:
+                why = f"{len(request.prompt)} tokens; {self._source.ref} reads {self._context}"
+                yield Completion(request, finish_reason="error", error=why)
+        for batch in _batches(sorted(fitting, key=_length)):
+            with torch.inference_mode():
+                yield from self._scores(batch)
+
+    def _scores(self, batch: list[Request]) -> Iterator[Completion]:
         pad = self._model.config.pad_token_id or 0
-        with torch.inference_mode():
-            for start in range(0, len(order), _MAX_ROWS):
-                chosen = order[start : start + _MAX_ROWS]
-                width = len(sequences[chosen[-1]])
-                ids = torch.full((len(chosen), width), pad, dtype=torch.long)
-                mask = torch.zeros_like(ids)
-                for i, j in enumerate(chosen):
-                    ids[i, : len(sequences[j])] = torch.tensor(sequences[j])
-                    mask[i, : len(sequences[j])] = 1
-                device = self._model.device
-                output = self._model(input_ids=ids.to(device), attention_mask=mask.to(device))
-                for j, value in zip(chosen, output.logits[:, 0].float().tolist(), strict=True):
-                    scores[j] = value
-        return scores
+        ids = torch.full((len(batch), max(len(r.prompt) for r in batch)), pad, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for i, request in enumerate(batch):
+            ids[i, : len(request.prompt)] = torch.tensor(request.prompt)
+            mask[i, : len(request.prompt)] = 1
+        device = self._model.device
+        output = self._model(input_ids=ids.to(device), attention_mask=mask.to(device))
+        for request, values in zip(batch, output.logits.float().tolist(), strict=True):
+            yield Completion(request, scores=tuple(values))
 
 
-def _order(request: Request) -> tuple[object, ...]:
-    """Rows with a common beginning stand together, then neighbours in length, which pad little; the
-    key breaks ties, so that batches are always cut in the same places."""
-    length = len(request.prompt) + request.decoding.max_tokens
-    return request.prompt[: request.shared], length, request.key
+def _length(request: Request) -> int:
+    return len(request.prompt) + (request.decoding.max_tokens if request.decoding else 0)
 
 
 def _batches(rows: list[Request]) -> Iterator[list[Request]]:
     batch: list[Request] = []
     for row in rows:
-        length = len(row.prompt) + row.decoding.max_tokens
-        full = len(batch) == _MAX_ROWS or (len(batch) + 1) * length > _MAX_TOKENS
+        full = len(batch) == _MAX_ROWS or (len(batch) + 1) * _length(row) > _MAX_TOKENS
         if batch and (full or row.prompt[: row.shared] != batch[0].prompt[: batch[0].shared]):
             yield batch
             batch = []

@@ -1,11 +1,20 @@
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from magpie_hub import models, schema, template
-from magpie_hub.engines import Completion, Decoding, Engine, Request, open_engine, open_scorer
+from magpie_hub.engines import (
+    Completion,
+    Decoding,
+    Engine,
+    EngineSpec,
+    Request,
+    generate,
+    open_engine,
+)
 from magpie_hub.errors import EngineError, UsageError
 
 MODEL = models.resolve("bundled:chat")
@@ -15,15 +24,13 @@ GREEDY = Decoding(temperature=0.0, top_p=1.0, max_tokens=40)
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return open_engine("transformers", MODEL)
+    return open_engine(EngineSpec(), MODEL)
 
 
 def queries(count: int, **decoding: float) -> list[Request]:
     settings = replace(Decoding(1.0, 1.0, 60), **decoding)
     return [
         Request(
-            key=i,
-            group=0,
             prompt=CHAT.prefix_ids,
             decoding=settings,
             stop_ids=CHAT.stop_ids,
@@ -37,70 +44,77 @@ def answers(texts: list[str], **changes: object) -> list[Request]:
     return [
         replace(
             Request(
-                key=i,
-                group=0,
                 prompt=CHAT.answer_prompt(text),
                 decoding=GREEDY,
                 stop_ids=CHAT.stop_ids,
             ),
             **changes,
         )
-        for i, text in enumerate(texts)
+        for text in texts
     ]
 
 
-def by_key(completions: list[Completion]) -> dict[int, Completion]:
-    return {completion.request.key: completion for completion in completions}
+def complete(engine: Engine, requests: list[Request]) -> list[Completion]:
+    """Their completions, in the order of the requests."""
+    got = {completion.request: completion for completion in generate(engine, requests)}
+    assert len(got) == len(requests)
+    return [got[request] for request in requests]
+
+
+def tokens(completions: list[Completion]) -> list[tuple[int, ...]]:
+    return [completion.token_ids for completion in completions]
 
 
 def test_every_request_is_answered_once_and_stops_by_itself(engine: Engine) -> None:
-    got = by_key(list(engine.generate(queries(40))))
-    assert sorted(got) == list(range(40))
-    texts = [CHAT.decode(completion.token_ids) for completion in got.values()]
-    assert sum(c.finish_reason == "stop" for c in got.values()) >= 36
+    got = complete(engine, queries(40))
+    texts = [CHAT.decode(completion.token_ids) for completion in got]
+    assert sum(completion.finish_reason == "stop" for completion in got) >= 36
     assert len(set(texts)) >= 30
     assert not any("<|im_end|>" in text for text in texts)
 
 
 def test_a_seed_gives_its_query_in_any_company(engine: Engine) -> None:
     """Float32 on a CPU: the batch may change the last bit of a logit, so a rare draw may differ."""
-    together = by_key(list(engine.generate(queries(32))))
-    alone = by_key([c for r in queries(32) for c in engine.generate([r])])
-    same = sum(together[key].token_ids == alone[key].token_ids for key in together)
-    assert same >= 31
+    together = tokens(complete(engine, queries(32)))
+    alone = [tokens(complete(engine, [request]))[0] for request in queries(32)]
+    assert sum(a == b for a, b in zip(together, alone, strict=True)) >= 31
 
 
-def test_a_group_is_the_same_whatever_else_is_asked(engine: Engine) -> None:
+def test_what_is_submitted_together_is_the_same_whatever_else_is_asked(engine: Engine) -> None:
+    alone = tokens(complete(engine, queries(20)))
     first = queries(20)
-    second = [replace(r, group=1, seed=r.seed + 500) for r in queries(30)]
-    alone = by_key(list(engine.generate(first)))
-    beside = by_key([c for c in engine.generate([*second, *first]) if c.request.group == 0])
-    assert alone == beside
+    engine.submit([replace(request, seed=request.seed + 500) for request in queries(30)])
+    engine.submit(first)
+    got = {}
+    while completions := engine.poll():
+        got |= {completion.request: completion for completion in completions}
+    assert len(got) == 50
+    assert tokens([got[request] for request in first]) == alone
 
 
-def test_requests_are_drawn_group_by_group(engine: Engine) -> None:
-    drawn: list[int] = []
+def test_requests_are_drawn_as_the_engine_has_room(engine: Engine) -> None:
+    drawn = []
 
-    def lazily() -> list[Request]:
-        for group in range(3):
-            for request in queries(2):
-                drawn.append(group)
-                yield replace(request, group=group)
+    def lazily() -> Iterator[Request]:
+        for request in queries(3 * engine.capacity, max_tokens=1):
+            drawn.append(request)
+            yield request
 
-    next(iter(engine.generate(lazily())))
-    assert 2 not in drawn
+    completions = generate(engine, lazily())
+    next(completions)
+    assert len(drawn) == engine.capacity
+    assert sum(1 for _ in completions) == 3 * engine.capacity - 1
 
 
 def test_prompts_of_many_lengths_are_answered_as_alone(engine: Engine) -> None:
     texts = ["What is 2 + 3?", "Hello!", "What is the capital of France? Please answer briefly."]
-    together = by_key(list(engine.generate(answers(texts))))
-    for i, text in enumerate(texts):
-        (alone,) = engine.generate(answers([text]))
-        assert together[i].token_ids == alone.token_ids
+    together = complete(engine, answers(texts))
+    alone = [complete(engine, answers([text]))[0] for text in texts]
+    assert tokens(together) == tokens(alone)
 
 
 def test_a_limit_cuts_and_says_so(engine: Engine) -> None:
-    for completion in engine.generate(queries(8, max_tokens=2)):
+    for completion in complete(engine, queries(8, max_tokens=2)):
         assert len(completion.token_ids) <= 2
         if len(completion.token_ids) == 2:
             assert completion.finish_reason == "length"
@@ -108,7 +122,7 @@ def test_a_limit_cuts_and_says_so(engine: Engine) -> None:
 
 def test_a_prompt_that_fills_the_context_is_cut_not_crashed(engine: Engine) -> None:
     request = replace(queries(1)[0], prompt=CHAT.prefix_ids * 600)
-    (completion,) = engine.generate([request])
+    (completion,) = complete(engine, [request])
     assert (completion.token_ids, completion.finish_reason) == ((), "length")
 
 
@@ -126,7 +140,7 @@ def test_a_schema_is_obeyed_whatever_the_query_says(engine: Engine, query: str) 
     columns = ("category", "other_categories")
     wanted = json.dumps(schema.json_schema(columns))
     limits = replace(GREEDY, max_tokens=200)
-    (completion,) = engine.generate(answers([query], schema=wanted, decoding=limits))
+    (completion,) = complete(engine, answers([query], schema=wanted, decoding=limits))
     labels = json.loads(CHAT.decode(completion.token_ids))
     assert completion.finish_reason == "stop"
     assert list(labels) == list(columns)
@@ -135,7 +149,12 @@ def test_a_schema_is_obeyed_whatever_the_query_says(engine: Engine, query: str) 
 
 def test_an_engine_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="no engine 'vlmm'; there are: transformers"):
-        open_engine("vlmm", MODEL)
+        open_engine(EngineSpec("vlmm"), MODEL)
+
+
+def test_an_option_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="has no option 'max_num_seqs'"):
+        open_engine(EngineSpec(options={"max_num_seqs": 8}), MODEL)
 
 
 def test_a_model_that_does_not_load(tmp_path: Path) -> None:
@@ -143,35 +162,37 @@ def test_a_model_that_does_not_load(tmp_path: Path) -> None:
         content = file.read_bytes()
         (tmp_path / file.name).write_bytes(content[:100] if "safetensors" in file.name else content)
     with pytest.raises(EngineError, match="does not load"):
-        open_engine("transformers", models.resolve(str(tmp_path)))
+        open_engine(EngineSpec(), models.resolve(str(tmp_path)))
 
 
 def test_scores_do_not_depend_on_their_neighbours() -> None:
     reward = models.resolve("bundled:reward")
     chat = template.load(reward.path)
-    scorer = open_scorer(reward)
-    texts = [chat.conversation("What is 2 + 3?", a) for a in ("2 + 3 = 5", "2 2 2 2", "Hello " * 9)]
-    together = scorer.score(texts)
-    alone = [scorer.score([text])[0] for text in texts]
+    scorer = open_engine(EngineSpec(), reward, "score")
+    replies = ("2 + 3 = 5", "2 2 2 2", "Hello " * 9)
+    requests = [Request(chat.conversation("What is 2 + 3?", reply)) for reply in replies]
+    together = [score for c in complete(scorer, requests) for score in c.scores]
+    alone = [complete(scorer, [request])[0].scores[0] for request in requests]
     assert together == pytest.approx(alone, abs=1e-4)
-    assert scorer.score([]) == []
+    assert scorer.poll() == []
+
+
+def test_a_text_that_the_scorer_cannot_read_fails_alone() -> None:
+    scorer = open_engine(EngineSpec(), models.resolve("bundled:reward"), "score")
+    long, short = complete(scorer, [Request((1,) * 5000), Request((1, 2, 3))])
+    assert (long.finish_reason, short.finish_reason) == ("error", "stop")
+    assert "5000 tokens; bundled:reward reads" in (long.error or "")
+    assert len(short.scores) == 1
 
 
 def test_a_shared_beginning_is_read_once_and_changes_nothing(engine: Engine) -> None:
     texts = [f"What is {a} + {b}?" for a in range(2, 6) for b in range(2, 6)] + ["Hello!"]
-    plain = by_key(list(engine.generate(answers(texts))))
-    marked = by_key(list(engine.generate(answers(texts, shared=3))))
-    long = replace(GREEDY, max_tokens=12)
     system = "You are a helpful assistant. Answer in one short sentence, please."
-    prompts = [CHAT.answer_prompt(text, system) for text in texts]
-    shared = len(CHAT.query_prompt(system))
-    requests = [
-        Request(key=i, group=0, prompt=p, decoding=long, stop_ids=CHAT.stop_ids, shared=shared)
-        for i, p in enumerate(prompts)
-    ]
-    together = by_key(list(engine.generate(requests)))
-    apart = by_key(list(engine.generate([replace(r, shared=0) for r in requests])))
-    assert {k: c.token_ids for k, c in plain.items()} == {k: c.token_ids for k, c in marked.items()}
-    assert {k: c.token_ids for k, c in together.items()} == {
-        k: c.token_ids for k, c in apart.items()
-    }
+    long = replace(GREEDY, max_tokens=12)
+    for shared, prompts in (
+        (3, [CHAT.answer_prompt(text) for text in texts]),
+        (len(CHAT.query_prompt(system)), [CHAT.answer_prompt(text, system) for text in texts]),
+    ):
+        apart = [Request(prompt, long, CHAT.stop_ids) for prompt in prompts]
+        together = [replace(request, shared=shared) for request in apart]
+        assert tokens(complete(engine, together)) == tokens(complete(engine, apart))

@@ -1,0 +1,230 @@
+"""What each command does: one function a command, from its options to its result as JSON.
+
+Nothing heavy is imported until a function needs it, so that ``--help`` is immediate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magpie_hub.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from rich.console import Console
+
+    from magpie_hub.claims import Claims
+    from magpie_hub.engines import EngineSpec
+    from magpie_hub.recipe import Recipe
+    from magpie_hub.release import Release
+    from magpie_hub.run import Run
+
+
+def demo(options: Namespace) -> object:
+    from importlib import resources
+
+    from magpie_hub.recipe import Recipe
+    from magpie_hub.terminal import show_release
+
+    text = (resources.files("magpie_hub.recipes") / "demo.yaml").read_text(encoding="utf-8")
+    overrides = [*options.set, *([f"rows={options.rows}"] if options.rows else [])]
+    recipe = Recipe.parse(text, name="demo.yaml", overrides=overrides)
+    run = _advance(recipe, Path(options.out), options)
+    release = _demo_release(run)
+    show_release(_console(), release)
+    return {"run": str(run.path), "release": str(release.path), "configs": _rows(release)}
+
+
+def _demo_release(run: Run) -> Release:
+    """The release of the run as it stands: the one that is there, or the next version."""
+    from magpie_hub.release import MANIFEST, Release
+
+    for minor in count():
+        version = f"1.{minor}.0"
+        folder = _release_folder(run, version)
+        if not (folder / MANIFEST).is_file():
+            return _build_release(run, version)
+        if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
+            return Release.open(folder)
+    raise AssertionError("versions do not end")
+
+
+def probe(options: Namespace) -> object:
+    from magpie_hub.probe import probe
+    from magpie_hub.terminal import reporter
+
+    found = probe(
+        options.model,
+        options.n,
+        _engine(options),
+        revision=options.revision,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        system=options.system,
+        judge=options.judge,
+    )
+    say = reporter(_console())
+    for line in found.lines():
+        say(line)
+    if not found.usable:
+        error = EngineError(f"{options.model} is not usable as a source as it was probed.")
+        error.result = found.model_dump()
+        raise error
+    return found.model_dump()
+
+
+def preview(options: Namespace) -> object:
+    import tempfile
+
+    from magpie_hub.accounts import estimate
+    from magpie_hub.pool import RunPool, rejections
+    from magpie_hub.recipe import Recipe
+    from magpie_hub.terminal import show_estimate, show_preview
+
+    if options.n < 1:
+        raise UsageError(f"-n {options.n}: a preview needs at least one row.")
+    whole = Recipe.load(options.recipe, overrides=options.set)
+    overrides = [*options.set, f"rows={options.n}", f"shard_rows={options.n}"]
+    recipe = Recipe.load(options.recipe, overrides=overrides)
+    with tempfile.TemporaryDirectory(prefix="magpie-hub-preview-") as folder:
+        run = _advance(recipe, Path(folder) / "run", options)
+        tables = list(RunPool(run).shards())
+        rejected = rejections(run)
+        kept = sum(map(len, tables))
+        cost = estimate(run, whole.rows, kept=kept, usd_per_hour=options.usd_per_hour)
+    show_preview(_console(), tables, rejected, asked=options.n)
+    show_estimate(_console(), cost)
+    return {
+        "rows": [row for table in tables for row in table.to_pylist()],
+        "rejected": rejected,
+        "estimate": cost.model_dump(),
+    }
+
+
+def run(options: Namespace) -> object:
+    from magpie_hub.recipe import Recipe
+    from magpie_hub.status import status
+    from magpie_hub.terminal import show_status
+
+    recipe = Recipe.load(options.recipe, overrides=options.set)
+    run = _advance(recipe, options.out or recipe.name, options)
+    now = status(run)
+    show_status(_console(), now)
+    return now.model_dump()
+
+
+def status(options: Namespace) -> object:
+    from magpie_hub.run import Run
+    from magpie_hub.status import status
+    from magpie_hub.terminal import show_status
+
+    now = status(Run.open(options.run), usd_per_hour=options.usd_per_hour)
+    show_status(_console(), now)
+    return now.model_dump()
+
+
+def build(options: Namespace) -> object:
+    from magpie_hub.run import Run
+    from magpie_hub.terminal import show_release
+
+    release = _build_release(Run.open(options.run), options.release_version)
+    show_release(_console(), release)
+    return {"release": str(release.path), "configs": _rows(release)}
+
+
+def push(options: Namespace) -> object:
+    from magpie_hub import hub
+    from magpie_hub.release import Release
+    from magpie_hub.terminal import reporter, show_push
+
+    result = hub.push(
+        Release.open(options.release),
+        options.repo,
+        private=options.private,
+        create_pr=options.create_pr,
+        dry_run=options.dry_run,
+        report=reporter(_console()),
+    )
+    show_push(_console(), result)
+    return result.to_dict()
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _advance(recipe: Recipe, out: str | Path, options: Namespace) -> Run:
+    from magpie_hub import pipeline
+    from magpie_hub.terminal import Watch
+
+    asked = vars(options)
+    engine, until = _engine(options), asked.get("until", "annotate")
+    with Watch(_console(), recipe.name) as progress:
+        if asked.get("ray"):
+            from magpie_hub.cluster import run_on_ray
+
+            return run_on_ray(
+                recipe,
+                out,
+                address=options.ray,
+                workers=options.workers,
+                gpus_per_worker=options.gpus_per_worker,
+                engine=engine,
+                progress=progress,
+                until=until,
+            )
+        with _claims(out, asked) as claims:
+            return pipeline.run(
+                recipe,
+                out,
+                engine=engine,
+                until=until,
+                claims=claims,
+                retry_failed=asked.get("retry_failed", False),
+                progress=progress,
+            )
+
+
+@contextmanager
+def _claims(out: str | Path, asked: Mapping[str, Any]) -> Iterator[Claims | None]:
+    """Who does which shard; None for a run that is ours alone."""
+    from magpie_hub.claims import Joined, Part
+
+    if asked.get("join"):
+        with Joined(out) as joined:
+            yield joined
+    else:
+        yield Part.parse(asked["shards"]) if asked.get("shards") else None
+
+
+def _engine(options: Namespace) -> EngineSpec:
+    from magpie_hub.runfile import engine_spec
+
+    return engine_spec(options.engine, options.engine_arg, options.run_file)
+
+
+def _release_folder(run: Run, version: str) -> Path:
+    return run.path / "releases" / version
+
+
+def _build_release(run: Run, version: str) -> Release:
+    from magpie_hub.builder import build
+    from magpie_hub.locks import locked
+    from magpie_hub.pool import RunPool
+    from magpie_hub.terminal import reporter
+
+    folder = _release_folder(run, version)
+    report = reporter(_console())
+    with locked(run.path):
+        return build(RunPool(run), version, folder, kind=run.recipe.builder, report=report)
+
+
+def _rows(release: Release) -> dict[str, int]:
+    return {name: config.rows for name, config in release.manifest.configs.items()}
