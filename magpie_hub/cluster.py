@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -59,7 +61,12 @@ def run_on_ray(
     folder = open_folder(out)
     place = str(folder) if folder.remote else str(folder.path.resolve())
     # Our own lock keeps a second driver out; the workers share the run's with us.
-    with locked(folder.child(".ray")), locked(folder, shared=True), _connected(address, workers):
+    with (
+        locked(folder.child(".ray")),
+        locked(folder, shared=True),
+        contextlib.redirect_stdout(sys.stderr),  # where Ray's own messages belong
+        _connected(address, workers),
+    ):
         crew = _Crew(gpus_per_worker, (recipe, place, engine, until), progress)
         try:
             crew.work(workers)
@@ -342,6 +349,10 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
     # For good: Ray's own defaults are a report to its makers and no GPU for whoever asks for none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address is None and "RAY_AUTH_MODE" not in os.environ:
+        # A cluster of our own has a secret of its own, where Ray would leave one in the home folder
+        # that clusters of later days then ask for.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import ray
     except ImportError as error:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -220,9 +220,9 @@ class Run:
     def coverage(self, stage: str, shard: int) -> str:
         """What the stage's shard must cover to be complete.
 
-        Rows of earlier stages that failed are counted in it, so that a shard is completed once they
-        are mended: those of its own shard; and behind the screen, whose verdicts depend on the
-        queries of all shards before, those of all shards up to this one.
+        Rows of earlier stages that failed are counted in it, so that it is completed once they are
+        mended: those of the shard itself, and from the screen on, which compares a query with all
+        before it, the queries of the shards before too.
         """
         info = self.stage(stage)
         whole = f"{info.fingerprint if info.cheap else info.coverage}/{self.rows_in(shard)}"
@@ -230,24 +230,20 @@ class Run:
         counts = " ".join(f"{name} {count}" for name, count in failed.items())
         return f"{whole}/failed: {counts}" if counts else whole
 
-    def _failed_before(self, stage: str, shard: int) -> list[tuple[str, int]]:
-        stages = {info.name: info for info in self.info.stages}
-        names = list(stages)
-        screen = names.index("screen") if "screen" in stages else len(names)
+    def _failed_before(self, stage: str, shard: int) -> Iterator[tuple[str, int]]:
+        names = [info.name for info in self.info.stages]
         at = names.index(stage)
-        before = [self._headers_of(stages[name]) for name in names[: min(at, screen)]]
-        if at < screen:
-            counts = [headers.failed(shard, shard) for headers in before]
-        else:
-            counts = [headers.failed(0, shard) for headers in before]
-        found = list(zip(names, counts, strict=False))
-        if "respond" in stages and at > names.index("respond"):
-            found.append(("respond", self._headers_of(stages["respond"]).failed(shard, shard)))
-        return found
+        screen = names.index("screen") if "screen" in names else len(names)
+        before = names[: min(at, screen)]
+        if "respond" in names[:at]:
+            before.append("respond")
+        for name in before:
+            first = 0 if name == "sample" and at >= screen else shard
+            yield name, self._headers_of(self.stage(name)).failed(first, shard)
 
     def missing(self, stage: str) -> list[int]:
         """The shards that the stage has still to do: a listing of files."""
-        self.folder.refresh()
+        self.refresh()
         shards = range(self.shard_count)
         for info in self.info.stages[: self.info.stages.index(self.stage(stage))]:
             self._headers_of(info).load(shards)

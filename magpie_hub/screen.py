@@ -116,8 +116,9 @@ class Rules:
     def _index(self, upto: int) -> None:
         """Only the first slot with a text counts, so a verdict never changes when rows are added
         behind."""
-        for shard in range(self._indexed, upto + 1):
-            rows = store(self._run, "sample").read(shard).select(["query", "query_finish"])
+        queries = store(self._run, "sample").read_each(range(self._indexed, upto + 1))
+        for shard, table in enumerate(queries, self._indexed):
+            rows = table.select(["query", "query_finish"])
             start = shard * self._run.info.shard_rows
             # What is turned away anyway must not take a good query with it.
             ended = [

@@ -8,6 +8,7 @@ a damaged one is never taken for the real thing.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -179,6 +180,15 @@ class ShardStore:
         if not batch.schema.equals(self.schema) or metadata.get(_DIGEST) != _digest(batch):
             raise _damaged(self._folder, shard)
         return pa.Table.from_batches([batch], schema=self.schema)
+
+    def read_each(self, shards: range) -> Iterator[pa.Table]:
+        """One after the other; where each is a request, some are read ahead."""
+        if not self._folder.remote:
+            yield from map(self.read, shards)
+            return
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(shards), THREADS):
+                yield from pool.map(self.read, shards[start : start + THREADS])
 
 
 def _name(shard: int) -> str:

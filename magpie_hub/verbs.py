@@ -115,6 +115,8 @@ def run(options: Namespace) -> object:
     run = _advance(recipe, options.out or recipe.name, options)
     now = status(run)
     show_status(_console(), now)
+    if options.shards and not now.finished:
+        _console().print("the rest is other parts' work, or needs it: run this part again then.")
     return now.model_dump()
 
 

@@ -19,7 +19,7 @@ from magpie_hub.cli import main
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
 from magpie_hub.run import Run
-from tests.conftest import SMALL
+from tests.conftest import SMALL, shard_bytes
 
 
 def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -75,12 +75,43 @@ def test_preview_shows_conversations_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    shown = command("preview", str(recipe_file), "-n", "6", "--json", cwd=tmp_path)
+    preview = ("preview", str(recipe_file), "-n", "6", "--usd-per-hour", "2", "--json")
+    shown = command(*preview, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "user: " in shown.stderr and "assistant: " in shown.stderr
     got = json.loads(shown.stdout)
     assert len(got["rows"]) + sum(got["rejected"].values()) == 6
     assert sorted(tmp_path.rglob("*")) == before
+    whole = got["estimate"]
+    assert (whole["rows"], whole["measured_on"], whole["kept"]) == (48, 6, 8 * len(got["rows"]))
+    assert whole["usd"] == pytest.approx(2 * whole["hours"]) and whole["usd"] > 0
+    assert whole["new_tokens"] > 48 and whole["disk_bytes"] > 1000
+    assert "all 48 slots: about" in " ".join(shown.stderr.split())
+
+
+def test_status_tells_costs_where_a_price_is_given(
+    small_run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", str(small_run.path), "--usd-per-hour", "3", "--json"]) == 0
+    out, err = capsys.readouterr()
+    now = json.loads(out)
+    assert now["usd_per_1000_kept"] == pytest.approx(3 * now["hours_per_1000_kept"])
+    assert now["determinism"] == "bits"
+    assert now["stages"][0]["account"]["new_tokens"] > 48
+    assert "device-hours per 1,000" in err and "another run has the same bytes" in err
+
+
+def test_parts_do_what_they_can_and_the_last_ends_the_run(
+    small_run: Run, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    part = ["run", str(recipe_file), "--out", str(out), "--json", "--shards"]
+    finished = []
+    for index in (0, 1, 0):
+        assert main([*part, f"{index}/2"]) == 0
+        finished.append(json.loads(capsys.readouterr().out)["finished"])
+    assert finished == [False, False, True]
+    assert shard_bytes(out) == shard_bytes(small_run.path)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +121,8 @@ def test_preview_shows_conversations_and_writes_nothing(
         (["run", "small.yaml", "--set", "smaple.max_tokens=3"], 2, "there is no such key"),
         (["run", "small.yaml", "--set", "model=./nothing"], 2, "there is no folder ./nothing"),
         (["run", "small.yaml", "--engine", "vlmm"], 2, "there is no engine 'vlmm'"),
+        (["run", "small.yaml", "--run-file", "none.yaml"], 2, "cannot be read as a run file"),
+        (["run", "small.yaml", "--shards", "2/2"], 2, "write I/N, where I counts from 0"),
         (["run", "small.yaml", "--until", "smaple"], 2, "there is no stage 'smaple'"),
         (["preview", "small.yaml", "-n", "0"], 2, "needs at least one row"),
         (["status", "."], 2, "is not a run"),

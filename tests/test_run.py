@@ -221,9 +221,9 @@ def test_failures_are_part_of_what_later_stages_cover(line: Run) -> None:
         "sample": ("", "", ""),
         "language": ("", "sample 2", ""),
         "judge": ("", "sample 2", ""),
-        "screen": ("judge 1", "sample 2 judge 1", "sample 2 judge 1"),
-        "respond": ("judge 1", "sample 2 judge 1", "sample 2 judge 1"),
-        "reward": ("judge 1", "sample 2 judge 1", "sample 2 judge 1"),
+        "screen": ("judge 1", "sample 2", "sample 2"),
+        "respond": ("judge 1", "sample 2", "sample 2"),
+        "reward": ("judge 1", "sample 2", "sample 2"),
     }
     for stage, counts in expected.items():
         for shard, count in enumerate(counts):
@@ -232,7 +232,7 @@ def test_failures_are_part_of_what_later_stages_cover(line: Run) -> None:
     do(line, "respond", 0, failed=3)
     assert line.coverage("reward", 0).endswith("/failed: judge 1 respond 3")
     assert line.coverage("safety", 0).endswith("/failed: judge 1 respond 3")
-    assert line.coverage("reward", 1).endswith("/failed: sample 2 judge 1")
+    assert line.coverage("reward", 1).endswith("/failed: sample 2")
 
 
 def test_mended_rows_leave_the_stages_behind_to_be_completed(line: Run) -> None:
@@ -249,6 +249,7 @@ def test_mended_rows_leave_the_stages_behind_to_be_completed(line: Run) -> None:
     # One failure less and one more is not the same.
     do(line, "judge", 1, failed=1)
     assert line.missing("screen") == [1, 2]
+    assert line.coverage("screen", 2).count("failed") == 0, "labels are the shard's own"
 
 
 def test_a_shard_that_another_process_wrote_is_seen(line: Run) -> None:

@@ -15,7 +15,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from magpie_hub import pipeline
-from magpie_hub.errors import StorageError, UsageError
+from magpie_hub.errors import DamagedShard, StorageError, UsageError
 from magpie_hub.run import Run
 from magpie_hub.shards import Headers, ShardStore
 from magpie_hub.status import status
@@ -189,6 +189,16 @@ def test_shards_elsewhere_have_the_bytes_of_those_here(folder: Folder, tmp_path:
     again = ShardStore(folder, SCHEMA, "f")
     assert (again.coverage(7), again.failed(7), again.coverage(8)) == ("x/3", 1, None)
     assert again.read(7).equals(table(None, "timeout", None))
+
+
+def test_shards_are_read_ahead_in_their_order(folder: Folder) -> None:
+    store = ShardStore(folder, SCHEMA, "f")
+    for shard in range(70):
+        store.write(shard, table(str(shard)), "x")
+    read = store.read_each(range(2, 69))
+    assert [rows["error"].to_pylist() for rows in read] == [[str(n)] for n in range(2, 69)]
+    with pytest.raises(DamagedShard, match=r"00070\.arrow is missing"):
+        list(store.read_each(range(69, 71)))
 
 
 def test_headers_are_read_once_until_a_shard_changes(

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from magpie_hub.engines import Completion, EngineFacts, Request, Task
@@ -274,6 +275,8 @@ def _undisturbed() -> Iterator[None]:
     import torch
 
     set_num_threads = torch.set_num_threads
+    # Started while SIGINT is blocked, multiprocessing's tracker would unblock it.
+    resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with warnings.catch_warnings():
