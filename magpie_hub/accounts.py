@@ -8,10 +8,11 @@ add up to the time that the machine was busy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from magpie_hub.engines import Determinism
 from magpie_hub.run import Run
 
 _LATELY = 600.0
@@ -34,7 +35,7 @@ class Account(_Part):
     cpu_seconds: float = 0.0
     hours: float = 0.0
     engines: tuple[str, ...] = ()
-    determinism: str | None = None
+    determinism: Determinism | None = None
 
     @property
     def rows_per_second(self) -> float | None:
@@ -72,13 +73,13 @@ def accounts(run: Run) -> dict[str, Account]:
 def total(parts: Iterable[Account]) -> Account:
     sums = dict.fromkeys(_ADDED, 0.0)
     engines: dict[str, None] = {}
-    levels = set()
+    levels = set[Determinism | None]()
     for part in parts:
         for name in _ADDED:
             sums[name] += getattr(part, name)
         engines |= dict.fromkeys(part.engines)
         levels.add(part.determinism)
-    weakest = next((level for level in ("plan", "seeds", "bits") if level in levels), None)
+    weakest = next((level for level in get_args(Determinism) if level in levels), None)
     # Two engines, or two versions of one, have no more than the plan in common.
     return Account(
         **sums, engines=tuple(engines), determinism="plan" if len(engines) > 1 else weakest

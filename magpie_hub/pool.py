@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magpie_hub import schema
+from magpie_hub.accounts import accounts, total
 from magpie_hub.errors import UsageError
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
@@ -101,12 +102,15 @@ class RunPool:
 
     def provenance(self) -> Provenance:
         recipe, info = self._run.recipe, self._run.info
+        whole = total(accounts(self._run).values())
         return Provenance(
             name=recipe.name,
             builder=recipe.builder,
             license=recipe.license,
             fingerprints={stage.name: stage.fingerprint for stage in info.stages},
             versions=info.versions,
+            engines=whole.engines,
+            determinism=whole.determinism,
             slots=info.rows,
             rejected=rejections(self._run),
             yields=yields(self._run),

@@ -105,13 +105,17 @@ class Yield(_Entry):
 
 class Provenance(_Entry):
     """How a pool of rows came to be. ``slots`` are the queries sampled; ``rejected`` counts those
-    that did not pass the screen, by reason; ``versions`` are those of the libraries."""
+    that did not pass the screen, by reason; ``versions`` are those of the libraries, ``engines``
+    what ran the models, and ``determinism`` what another run would have in common with this one
+    (see ``engines.Determinism``)."""
 
     name: str
     builder: str
     license: str | None
     fingerprints: dict[str, str]
     versions: dict[str, str]
+    engines: tuple[str, ...] = ()
+    determinism: Literal["plan", "seeds", "bits"] | None = None
     slots: int
     rejected: dict[str, int]
     made: tuple[Making, ...]

@@ -68,11 +68,6 @@ def free_port() -> int:
         return port
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def stop(processes: list[psutil.Process]) -> None:
     """Kill them, as a machine that is switched off does."""
     for process in processes:
@@ -119,13 +114,19 @@ class Cluster:
         head = (f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false")
         ports = (f"--ray-client-server-port={free_port()}",)
         self.nodes = [Node("--head", *head, *ports, cpus=0)]
-        deadline = time.monotonic() + 90
-        while not answers(int(port)):
-            assert time.monotonic() < deadline, "the head of the cluster does not answer"
-            time.sleep(0.1)
+        self._sockets = folder / "session_latest" / "sockets"
+        self._await_nodes()
 
     def add_node(self) -> None:
         self.nodes.append(Node(f"--address={self.address}", cpus=1))
+        self._await_nodes()
+
+    def _await_nodes(self) -> None:
+        """Two nodes that start at the same time take the same name for their sockets."""
+        deadline = time.monotonic() + 120
+        while len(list(self._sockets.glob("raylet*"))) < len(self.nodes):
+            assert time.monotonic() < deadline, "a node of the cluster does not start"
+            time.sleep(0.1)
 
     def stop(self) -> None:
         for node in reversed(self.nodes):

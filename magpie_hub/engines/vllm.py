@@ -17,7 +17,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import resource_tracker
+from multiprocessing import connection, resource_tracker
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from magpie_hub.engines import Completion, EngineFacts, Request, Task
@@ -87,6 +88,7 @@ class VllmEngine:
         self.capacity = 2 * int(config.scheduler_config.max_num_seqs)
         tokenizer = engine.renderer.tokenizer
         self._end = None if tokenizer is None else tokenizer.eos_token_id
+        _watch(engine.engine_core)
 
     @property
     def facts(self) -> EngineFacts:
@@ -241,6 +243,23 @@ def _start(model: Model, task: Task, options: Mapping[str, Any]) -> LLMEngine:
     if on_cpu and config.cache_config.kv_cache_memory_bytes is None:
         config.cache_config.kv_cache_memory_bytes = _cache_bytes(config)
     return LLMEngine.from_vllm_config(config, usage_context=context, disable_log_stats=True)
+
+
+def _watch(core: Any) -> None:  # noqa: ANN401 (vLLM has a client for each way to run)
+    """vLLM waits for ever for an engine process that was killed, as by a machine short of memory:
+    tell it."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    manager = core.resources.engine_manager if hasattr(core, "outputs_queue") else None
+    if manager is None:
+        return
+
+    def wait(sentinels: list[int], outputs: Any) -> None:  # noqa: ANN401
+        connection.wait(sentinels)
+        outputs.put_nowait(EngineDeadError())
+
+    sentinels = [process.sentinel for process in manager.processes]
+    Thread(target=wait, args=(sentinels, core.outputs_queue), daemon=True).start()
 
 
 def _cache_bytes(config: VllmConfig) -> int:
