@@ -155,14 +155,13 @@ def _table(*headers: str) -> Table:
 
 
 def show_status(console: Console, status: Status) -> None:
-    headers = ("rows", "shards", "rows/s", "tokens/s", "new tokens", "failed", "time")
+    headers = ("rows", "rows/s", "tokens/s", "new tokens", "failed", "time")
     table = _table("stage", *headers)
     for stage in status.stages:
         account = stage.account
         table.add_row(
             _TITLES.get(stage.name, stage.name),
             f"{stage.rows_done:,}/{stage.rows:,}",
-            f"{stage.shards_done:,}/{stage.shards:,}",
             _rate(account.rows_per_second),
             _rate(account.tokens_per_second),
             f"{account.new_tokens:,}" if account.new_tokens else "",

@@ -22,10 +22,10 @@ from magpie_hub.errors import StorageError, UsageError
 from magpie_hub.owner import Owner
 from magpie_hub.run import Run
 from magpie_hub.status import status
-from tests.conftest import SMALL, Silent, shard_bytes, small
+from tests.conftest import Silent, shard_bytes
+from tests.many import many
 
-NARROW = "shard_rows=4"
-"""Twelve shards, so that there is something to share."""
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -167,68 +167,22 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> N
 
 # Whole runs.
 
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The bytes of a run that one process did alone."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    pipeline.run(small(NARROW), out, progress=Silent())
-    return shard_bytes(out)
-
-
 WORKER = """
 import sys
-from pathlib import Path
 from magpie_hub import pipeline
-from magpie_hub.claims import Joined, Part
-from magpie_hub.recipe import Recipe
+from magpie_hub.claims import Joined
 from tests.conftest import Silent
+from tests.many import many
 
-recipe, out, claims = sys.argv[1:]
-recipe = Recipe.load(recipe, overrides=["shard_rows=4"])
-if claims == "join":
-    with Joined(out) as joined:
-        pipeline.run(recipe, out, progress=Silent(), claims=joined)
-else:
-    pipeline.run(recipe, out, progress=Silent(), claims=Part.parse(claims))
+with Joined(sys.argv[1]) as claims:
+    pipeline.run(many(), sys.argv[1], progress=Silent(), claims=claims)
 """
-
-
-def worker(recipe: Path, out: Path, claims: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(recipe), str(out), claims],
-        cwd=Path(__file__).parents[1],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def ended(child: subprocess.Popen[str]) -> int:
     _, said = child.communicate(timeout=240)
     assert child.returncode in (0, -signal.SIGKILL), said
     return child.returncode
-
-
-@pytest.mark.slow
-def test_two_that_join_and_one_is_killed(whole: dict[str, bytes], tmp_path: Path) -> None:
-    recipe, out = tmp_path / "small.yaml", tmp_path / "run"
-    recipe.write_text(SMALL)
-    one, other = (worker(recipe, out, "join") for _ in range(2))
-    try:
-        held = f'"pid": {one.pid},'
-        deadline = time.monotonic() + 120
-        while not any(held in text for text in claimed(out)):
-            assert time.monotonic() < deadline and one.poll() is None
-            time.sleep(0.01)
-        one.kill()
-        assert (ended(one), ended(other)) == (-signal.SIGKILL, 0)
-    finally:
-        for child in (one, other):
-            child.kill()
-    assert shard_bytes(out) == whole
-    assert [p.name for p in (out / ".claims").iterdir()] == [".removing"]
-    pipeline.run(small(NARROW), out, progress=(progress := Silent()))
-    assert progress.stages == []
 
 
 def claimed(out: Path) -> list[str]:
@@ -242,11 +196,47 @@ def claimed(out: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_parts_one_after_the_other_and_again(whole: dict[str, bytes], tmp_path: Path) -> None:
-    """Nobody waits for the other, so the first pass of each leaves what needs the other's."""
-    recipe, out = tmp_path / "small.yaml", tmp_path / "run"
-    recipe.write_text(SMALL)
-    for part in ("1/2", "0/2", "1/2"):
-        assert ended(worker(recipe, out, part)) == 0
+def test_two_that_join_and_one_is_killed(alone_bytes: dict[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + 120
+        while not (texts := claimed(out)) or not (owner := Owner.parse(texts[0])):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        killed, other = sorted(pair, key=lambda child: child.pid != owner.pid)
+        killed.kill()
+        assert (ended(killed), ended(other)) == (-signal.SIGKILL, 0)
+    finally:
+        for child in pair:
+            child.kill()
+    assert shard_bytes(out) == alone_bytes
+    assert [p.name for p in (out / ".claims").iterdir()] == [".removing"]
+    pipeline.run(many(), out, progress=(progress := Silent()))
+    assert progress.stages == []
+
+
+@pytest.mark.slow
+def test_parts_one_after_the_other_in_two_passes(
+    alone_bytes: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    for until in ("sample", "annotate"):
+        for part in ("1/2", "0/2"):
+            claims = Part.parse(part)
+            pipeline.run(many(), out, progress=Silent(), until=until, claims=claims)
     assert status(Run.open(out)).finished
-    assert shard_bytes(out) == whole
+    assert shard_bytes(out) == alone_bytes
+
+
+@pytest.mark.slow
+def test_a_part_leaves_what_needs_the_queries_of_another(tmp_path: Path) -> None:
+    run = pipeline.run(many(), tmp_path, progress=Silent(), claims=Part.parse("1/2"))
+    assert run.missing("sample") == [0, 2, 4]
+    assert run.missing("language") == [0, 2, 4]
+    assert run.missing("judge") == list(range(6)), "shard 0 comes before all of them"

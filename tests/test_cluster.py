@@ -184,7 +184,7 @@ class Driver:
     def end(self) -> int:
         events, said = self.handle.communicate(timeout=300)
         lines = [json.loads(line) for line in events.splitlines()]
-        self.notes = [line[1]["line"] for line in lines if line[0] == "note"]
+        self.notes = [line[1] for line in lines if line[0] == "note"]
         assert self.handle.returncode in (0, -signal.SIGKILL), said
         return self.handle.returncode
 

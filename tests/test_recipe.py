@@ -194,6 +194,7 @@ def test_what_a_fingerprint_knows_of_sampling() -> None:
         "max_tokens": "512",
         "steer a": "weight 2: A",
         "steer b": "weight 1: (none)",
+        "steer order": "a, b",
     }
     more = "steer: [{key: a, system: A, weight: 2, prefill: 'On {topic}', topics: [%s]}, {key: b}]"
     one, two = (sampling(more % topics).sample.describe() for topics in ("x, y", "x, z"))
