@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     sharing.add_argument(
         "--ray",
         nargs="?",
-        const="auto",
+        const="local",
         metavar="ADDRESS",
         help="on a Ray cluster, or on one that is started here",
     )

@@ -55,8 +55,8 @@ def run_on_ray(
 ) -> Run:
     """Do what is left of ``recipe`` in ``out``, a folder or URL that every node reaches.
 
-    ``address`` is a cluster's, "auto" for the one of this machine or else a new one, None for a new
-    one that lives as long as this call. ``EngineError`` where no worker can be kept alive.
+    ``address`` is a cluster's; "auto" finds the one of this machine, and None or "local" starts one
+    that lives as long as this call. ``EngineError`` where no worker can be kept alive.
     """
     folder = open_folder(out)
     place = str(folder) if folder.remote else str(folder.path.resolve())
@@ -213,7 +213,7 @@ class _Together:
         rows = 0
         for kind, said in events:
             if kind == "note":
-                self._progress.note(**said)
+                self._progress.note(said["line"])
             elif kind == "begin" and said["stage"] not in self._left:
                 self._left[said["stage"]] = said["total"] - said["done"]
                 self._progress.begin(**said)
@@ -349,7 +349,7 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
     # For good: Ray's own defaults are a report to its makers and no GPU for whoever asks for none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if address is None and "RAY_AUTH_MODE" not in os.environ:
+    if address in (None, "local") and "RAY_AUTH_MODE" not in os.environ:
         # A cluster of our own has a secret of its own, where Ray would leave one in the home folder
         # that clusters of later days then ask for.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -372,20 +372,19 @@ def _connect(address: str | None, workers: int) -> None:
     from ray.exceptions import AuthenticationError
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is not None:
-        try:
-            ray.init(address=address, **quiet)
-            return
-        except (ConnectionError, AuthenticationError) as error:
-            if address != "auto":
-                raise EngineError(
-                    f"no Ray cluster at {address} lets us in; check the address, and RAY_AUTH_MODE "
-                    "and the token where it asks for one."
-                ) from error
-    ray.init(
-        address="local",
-        num_cpus=max(workers, os.cpu_count() or 1),
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        **quiet,
-    )
+    if address in (None, "local"):
+        ray.init(
+            address="local",
+            num_cpus=max(workers, os.cpu_count() or 1),
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
+        return
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, AuthenticationError) as error:
+        raise EngineError(
+            f"no Ray cluster at {address} lets us in; check the address, and RAY_AUTH_MODE and the "
+            "token where it asks for one."
+        ) from error

@@ -45,7 +45,6 @@ class _Row:
     steps: Steps
     asked: list[Request] = field(default_factory=list)
     got: dict[Request, Completion] = field(default_factory=dict)
-    error: str | None = None
 
 
 class Driver:
@@ -104,8 +103,6 @@ class Driver:
         batch.prompt_tokens += len(completion.request.prompt)
         batch.new_tokens += tokens
         self._progress.advance(batch.stage, tokens=tokens)
-        if completion.finish_reason == "error":
-            row.error = row.error or completion.error
         row.got[completion.request] = completion
         if len(row.got) == len(row.asked):
             self._step(row, [row.got[request] for request in row.asked])
@@ -116,9 +113,12 @@ class Driver:
         try:
             row.asked = next(row.steps) if answers is None else row.steps.send(answers)
         except StopIteration as end:
-            batch.made[row.id] = {**end.value, "id": row.id, "error": row.error}
+            # A row fails by what its last step came to: an earlier failure it may have mended.
+            lost = next((c.error for c in answers or () if c.finish_reason == "error"), None)
+            error = end.value.get("error") or lost
+            batch.made[row.id] = {**end.value, "id": row.id, "error": error}
             batch.unfinished -= 1
-            batch.failed += row.error is not None
+            batch.failed += error is not None
             return
         row.got = {}
         batch.flying += len(row.asked)

@@ -45,8 +45,12 @@ class Owner:
         except ProcessLookupError:
             return True
         except PermissionError:
-            pass
-        return False
+            return False
+        # Killed, but its parent has not asked for it yet: in containers it may never.
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except (OSError, IndexError):
+            return False
 
     def __str__(self) -> str:
         host = self.machine.partition("/")[0]

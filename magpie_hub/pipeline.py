@@ -116,8 +116,10 @@ class Plan:
         if recipe.annotate.language:
             spoken = language.info(recipe, recipe.annotate.language, sampling)
             labels.append(spoken)
-        if self.judge:
-            labels.append(judge.info(recipe, self.judge.model, sampling, spoken))
+        if self.judge and recipe.annotate.judge:
+            labels.append(
+                judge.info(recipe, recipe.annotate.judge, self.judge.model, sampling, spoken)
+            )
         screening = screen.info(recipe, sampling, labels)
         answering = respond.info(recipe, self.responders, after=sampling, gate=screening)
         stages = [sampling, *labels, screening, answering]
@@ -134,8 +136,8 @@ class Plan:
             return works
         if settings.language:
             works.append(language.telling(run, settings.language))
-        if self.judge:
-            works.append(judge.judging(run, self.judge, rules))
+        if self.judge and settings.judge:
+            works.append(judge.judging(run, settings.judge, self.judge, rules))
         works.append(screen.screening(run, rules, tuple(work.stage for work in works[1:])))
         if until == "screen":
             return works
@@ -221,7 +223,9 @@ def _check_filters(recipe: Recipe) -> None:
     annotate = recipe.annotate
     labels: list[str] = ["language"] if annotate.language else []
     if annotate.judge:
-        labels += [column for prompt in judge.prompts() for column in prompt.columns]
+        labels += [
+            column for prompt in judge.prompts(annotate.judge.passes) for column in prompt.columns
+        ]
     rewards = ["reward"] if annotate.reward else []
     if recipe.screen.languages and not annotate.language:
         raise RecipeError(

@@ -177,7 +177,7 @@ def _in_order(engine: Engine, requests: list[Request]) -> list[Completion]:
 def _categories(
     engine: Engine, derived: ChatTemplate, queries: tuple[Query, ...]
 ) -> dict[str, float] | None:
-    prompt = judging.prompts()[0]
+    prompt = judging.prompts("three")[0]
     asked = [
         Request(
             prompt=derived.answer_prompt(prompt.about(query.text)),
@@ -190,8 +190,8 @@ def _categories(
     ]
     labels = Counter[str]()
     for completion in generate(engine, asked):
-        found = judging.read_labels(derived.decode(completion.token_ids))
-        if "category" in found:
+        text = derived.decode(completion.token_ids)
+        if (found := judging.read_labels(text, prompt.columns)) is not None:
             labels[found["category"]] += 1
     return shares(labels)
 

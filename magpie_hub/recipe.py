@@ -161,11 +161,16 @@ class Respond(Answering):
         return self.responders or (Responder(**alone),)
 
 
+Passes = Literal["one", "three"]
+
+
 class Judge(_Part):
-    """The chat model that labels queries; without ``model``, the asker judges itself."""
+    """The chat model that labels queries; without ``model``, the asker judges itself. ``passes``:
+    all labels in one answer, or three questions, for small models."""
 
     model: str | None = None
     revision: str | None = None
+    passes: Passes = "one"
 
 
 class Reward(_Part):

@@ -146,6 +146,15 @@ def _json_type(col: Column) -> dict[str, Any]:
     return {"type": "string", "maxLength": 400}
 
 
+def is_valid(name: str, value: object) -> bool:
+    """Whether a judge's ``value`` is one that its column may hold."""
+    col = column(name)
+    if pa.types.is_list(col.type):
+        labels = CATEGORIES if name == "other_categories" else ()
+        return isinstance(value, list) and all(item in labels for item in value)
+    return isinstance(value, str) and (not col.labels or value in col.labels)
+
+
 # What a run stores between the stages: each row with the id of its slot, and in `error` why the
 # engine gave it up.
 

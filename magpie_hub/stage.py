@@ -19,7 +19,8 @@ from magpie_hub.template import ChatTemplate
 
 Steps = Generator[list[Request], list[Completion], dict[str, Any]]
 """A row in the making. Completions come in the order of the requests; one whose finish reason is
-"error" is a request that failed for good: the row returns what it has, and is kept as failed."""
+"error" is a request that failed for good: the row asks again or returns what it has, and is kept as
+failed. A row that is not what it should be says so itself, as its "error"."""
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ _FOREIGN = {
     "botocore.exceptions": ("BotoCoreError", "ClientError"),
     "aiohttp": ("ClientError",),
     "httpx": ("HTTPError",),
+    "httpx2": ("HTTPError",),
     "google.auth.exceptions": ("GoogleAuthError",),
     "gcsfs.retry": ("HttpError",),
     "azure.core.exceptions": ("AzureError",),

@@ -37,7 +37,7 @@ screen: {languages: [en, es, fr, de, zh]}
 respond: {max_tokens: 100}
 annotate:
   language: {among: [en, es, fr, de, zh]}
-  judge:
+  judge: {passes: three}
   reward: {model: "bundled:reward"}
 configs:
   filtered: {where: "quality >= 'average' AND finish_reason = 'stop'"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,14 +20,18 @@ import yaml
 from magpie_hub import schema
 from magpie_hub.engines import Decoding, Request
 from magpie_hub.models import Model
-from magpie_hub.recipe import Recipe
+from magpie_hub.recipe import Judge, Passes, Recipe
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.screen import Rules, rules_keys
 from magpie_hub.stage import Asking, Source, Steps
 from magpie_hub.template import ChatTemplate
 
-_MAX_TOKENS = 256
-_ORDER = ("category", "difficulty", "quality")
+_GREEDY = Decoding(temperature=0.0, top_p=1.0, max_tokens=512)
+_WARM = Decoding(temperature=0.7, top_p=0.95, max_tokens=1024)
+_PASSES: dict[Passes, tuple[str, ...]] = {
+    "one": ("all",),
+    "three": ("category", "difficulty", "quality"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,9 @@ class Prompt:
 
 
 @cache
-def prompts() -> tuple[Prompt, ...]:
-    return tuple(_read(name) for name in _ORDER)
+def prompts(passes: Passes) -> tuple[Prompt, ...]:
+    """What a judge is asked about each query: everything at once, or three questions."""
+    return tuple(_read(name) for name in _PASSES[passes])
 
 
 def _read(name: str) -> Prompt:
@@ -58,8 +64,11 @@ def _read(name: str) -> Prompt:
     return Prompt(columns, text.strip(), hashlib.sha256(content.encode()).hexdigest())
 
 
-def info(recipe: Recipe, model: Model, sample: StageInfo, language: StageInfo | None) -> StageInfo:
-    hashes = [prompt.sha256 for prompt in prompts()]
+def info(
+    recipe: Recipe, settings: Judge, model: Model, sample: StageInfo, language: StageInfo | None
+) -> StageInfo:
+    asked = prompts(settings.passes)
+    hashes = [prompt.sha256 for prompt in asked]
     coverage = json.dumps([rules_keys(recipe), language.fingerprint if language else None])
     return StageInfo(
         name="judge",
@@ -71,41 +80,65 @@ def info(recipe: Recipe, model: Model, sample: StageInfo, language: StageInfo | 
         },
         after=sample.fingerprint,
         coverage=hashlib.blake2b(coverage.encode(), digest_size=8).hexdigest(),
-        columns=schema.in_order(column for prompt in prompts() for column in prompt.columns),
+        columns=schema.in_order(column for prompt in asked for column in prompt.columns),
         model=model.ref,
         revision=model.revision,
         prompt_sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
     )
 
 
-def judging(run: Run, source: Source, rules: Rules) -> Asking:
+def judging(run: Run, settings: Judge, source: Source, rules: Rules) -> Asking:
     """The labels of every query that breaks no rule of the screen."""
-    asked = [(prompt, _shared(prompt, source.template)) for prompt in prompts()]
+    asked = [Question.of(prompt, source.template) for prompt in prompts(settings.passes)]
 
     def job(shard: int, have: set[str]) -> dict[str, Steps]:
         rows = rules.survivors(shard)
         return {
-            name: _label(source.template, asked, text) for name, text in rows if name not in have
+            name: label(asked, source.template, query) for name, query in rows if name not in have
         }
 
     return Asking("judge", source.model, job, orderly=rules.orderly)
 
 
-def _label(template: ChatTemplate, asked: list[tuple[Prompt, int]], query: str) -> Steps:
-    completions = yield [
-        Request(
-            prompt=template.answer_prompt(prompt.about(query)),
-            decoding=Decoding(temperature=0.0, top_p=1.0, max_tokens=_MAX_TOKENS),
-            stop_ids=template.answer_stop_ids,
-            schema=prompt.schema,
-            shared=shared,
-        )
-        for prompt, shared in asked
-    ]
+@dataclass(frozen=True)
+class Question:
+    """A prompt, and how many of its leading tokens are the same whatever the query is."""
+
+    prompt: Prompt
+    shared: int
+
+    @classmethod
+    def of(cls, prompt: Prompt, template: ChatTemplate) -> Question:
+        return cls(prompt, _shared(prompt, template))
+
+
+def label(asked: Sequence[Question], template: ChatTemplate, query: str) -> Steps:
+    """The labels of one query. What has no valid answer is asked once more, warm, since greedy
+    decoding would say the same again; then the row fails, and says what it lacks."""
     labels: dict[str, Any] = {}
-    for completion in completions:
-        labels |= read_labels(template.decode(completion.token_ids))
-    return labels
+    for decoding in (_GREEDY, _WARM):
+        completions = yield [
+            Request(
+                prompt=template.answer_prompt(question.prompt.about(query)),
+                decoding=decoding,
+                stop_ids=template.answer_stop_ids,
+                schema=question.prompt.schema,
+                shared=question.shared,
+            )
+            for question in asked
+        ]
+        unanswered = []
+        for question, completion in zip(asked, completions, strict=True):
+            found = read_labels(template.decode(completion.token_ids), question.prompt.columns)
+            if found is None:
+                unanswered.append(question)
+            else:
+                labels |= found
+        if not unanswered:
+            return labels
+        asked = unanswered
+    lacking = ", ".join(column for question in asked for column in question.prompt.columns)
+    return labels | {"error": f"the judge gave no valid {lacking}"}
 
 
 def _shared(prompt: Prompt, template: ChatTemplate) -> int:
@@ -115,11 +148,14 @@ def _shared(prompt: Prompt, template: ChatTemplate) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def read_labels(answer: str) -> dict[str, Any]:
-    """The judge's JSON. Only a judge that was cut off has none: its labels stay null, and null
-    passes no filter."""
+def read_labels(answer: str, columns: Sequence[str]) -> dict[str, Any] | None:
+    """The judge's JSON, or None where it is not an object with a valid value for each of
+    ``columns``: one that was cut off, or an engine that does not bind its output."""
     try:
-        labels = json.loads(answer)
+        found = json.loads(answer)
     except json.JSONDecodeError:
-        return {}
-    return labels if isinstance(labels, dict) else {}
+        return None
+    if not isinstance(found, dict):
+        return None
+    labels = {column: found.get(column) for column in columns}
+    return labels if all(schema.is_valid(name, value) for name, value in labels.items()) else None

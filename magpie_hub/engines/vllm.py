@@ -17,8 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import connection, resource_tracker
-from threading import Thread
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from magpie_hub.engines import Completion, EngineFacts, Request, Task
@@ -36,10 +35,13 @@ _ENVIRONMENT = {
     # A healthy start on a CPU brings ten warnings, which would tear the progress panel.
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    # An engine in a process of its own outlives a killed run and keeps the memory, and a run whose
+    # engine process is killed waits for ever.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 _CPU_ENVIRONMENT = {
-    # A second process would load everything twice, and binding would reserve one core for it.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # It would reserve a core for others and keep to one core.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
 _CPU_OPTIONS = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
@@ -88,7 +90,6 @@ class VllmEngine:
         self.capacity = 2 * int(config.scheduler_config.max_num_seqs)
         tokenizer = engine.renderer.tokenizer
         self._end = None if tokenizer is None else tokenizer.eos_token_id
-        _watch(engine.engine_core)
 
     @property
     def facts(self) -> EngineFacts:
@@ -243,23 +244,6 @@ def _start(model: Model, task: Task, options: Mapping[str, Any]) -> LLMEngine:
     if on_cpu and config.cache_config.kv_cache_memory_bytes is None:
         config.cache_config.kv_cache_memory_bytes = _cache_bytes(config)
     return LLMEngine.from_vllm_config(config, usage_context=context, disable_log_stats=True)
-
-
-def _watch(core: Any) -> None:  # noqa: ANN401 (vLLM has a client for each way to run)
-    """vLLM waits for ever for an engine process that was killed, as by a machine short of memory:
-    tell it."""
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    manager = core.resources.engine_manager if hasattr(core, "outputs_queue") else None
-    if manager is None:
-        return
-
-    def wait(sentinels: list[int], outputs: Any) -> None:  # noqa: ANN401
-        connection.wait(sentinels)
-        outputs.put_nowait(EngineDeadError())
-
-    sentinels = [process.sentinel for process in manager.processes]
-    Thread(target=wait, args=(sentinels, core.outputs_queue), daemon=True).start()
 
 
 def _cache_bytes(config: VllmConfig) -> int:
