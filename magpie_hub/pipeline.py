@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
-from magpie_hub.annotate import judge, language, reward
+from magpie_hub.annotate import judge, language, reward, safety
 from magpie_hub.claims import Alone, Claims
 from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.errors import Interrupted, RecipeError, UsageError
 from magpie_hub.filters import Filter
 from magpie_hub.locks import locked
-from magpie_hub.recipe import Judge, Recipe
+from magpie_hub.recipe import Judge, Recipe, RewardModel, Safety
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.scheduler import Scheduler, Stop
-from magpie_hub.stage import Progress, Source, Work
+from magpie_hub.stage import Progress, ReadSource, Source, Work
 from magpie_hub.template import ChatTemplate, Override
 
 STAGES = ("sample", "screen", "respond", "annotate")
@@ -44,11 +44,16 @@ class Plan:
             for each, place in zip(recipe.respond.each, self._places(), strict=True)
         )
         self.judge = self._judge(labels.judge) if labels.judge else None
-        self.reward = (
-            self._source(labels.reward.model, labels.reward.revision, "annotate", "reward")
-            if labels.reward
-            else None
-        )
+        self.guard = self._reader(labels.safety, "safety") if labels.safety else None
+        self.rewards: list[ReadSource] = []
+        self.second: Source | None = None
+        if labels.reward:
+            self.rewards = [self._reader(labels.reward, "reward")]
+            for number, also in enumerate(labels.reward.also):
+                self.rewards.append(self._reader(also, "reward", "also", number))
+            if against := labels.reward.against:
+                place = ("annotate", "reward", "against")
+                self.second = self._source(against.model, against.revision, *place)
         self._check_answers()
         self._check_steering()
         self.stages = self._stages()
@@ -77,6 +82,14 @@ class Plan:
         except UsageError as error:
             raise RecipeError(f"{self.recipe.place(*part, 'model')}: {error}") from error
 
+    def _reader(self, settings: Safety | RewardModel, *part: str | int) -> ReadSource:
+        try:
+            model = models.resolve(settings.model, settings.revision)
+            return ReadSource(model, template.reader(model.path))
+        except UsageError as error:
+            place = self.recipe.place("annotate", *part, "model")
+            raise RecipeError(f"{place}: {error}") from error
+
     def _judge(self, settings: Judge) -> Source:
         """Without thinking, where that can be switched: a judge's answer is bound to JSON."""
         part = (settings.model, settings.revision, "annotate", "judge")
@@ -88,6 +101,8 @@ class Plan:
         answering = list(zip(self.responders, self._places(), strict=True))
         if self.judge:
             answering.append((self.judge, ("annotate", "judge")))
+        if self.second:
+            answering.append((self.second, ("annotate", "reward", "against")))
         for source, loc in answering:
             if source.template.no_answer:
                 raise RecipeError(f"{self.recipe.place(*loc)}: {source.template.no_answer}")
@@ -123,8 +138,13 @@ class Plan:
         screening = screen.info(recipe, sampling, labels)
         answering = respond.info(recipe, self.responders, after=sampling, gate=screening)
         stages = [sampling, *labels, screening, answering]
-        if self.reward:
-            stages.append(reward.info(self.reward.model, answering))
+        if self.guard:
+            stages.append(safety.info(self.guard, answering))
+        second = None
+        if self.second and recipe.annotate.reward and recipe.annotate.reward.against:
+            second = reward.baseline_info(recipe.annotate.reward.against, self.second, answering)
+            stages.append(second)
+        stages += reward.info(self.rewards, answering, second)
         return tuple(stages)
 
     def works(self, run: Run, until: str = "annotate") -> list[Work]:
@@ -142,8 +162,13 @@ class Plan:
         if until == "screen":
             return works
         works += respond.responding(run, self.responders)
-        if self.reward and until != "respond":
-            works.append(reward.rewarding(run, self.reward))
+        if until == "respond":
+            return works
+        if self.guard:
+            works.append(safety.guarding(run, self.guard))
+        if self.second and settings.reward and settings.reward.against:
+            works.append(reward.comparing(run, settings.reward.against, self.second))
+        works += reward.rewarding(run, self.rewards, compared=self.second is not None)
         return works
 
 
@@ -226,7 +251,10 @@ def _check_filters(recipe: Recipe) -> None:
         labels += [
             column for prompt in judge.prompts(annotate.judge.passes) for column in prompt.columns
         ]
-    rewards = ["reward"] if annotate.reward else []
+    behind = ["safety"] if annotate.safety else []
+    if annotate.reward:
+        behind.append("reward")
+        behind += ["reward_difference"] if annotate.reward.against else []
     if recipe.screen.languages and not annotate.language:
         raise RecipeError(
             f"{recipe.place('screen', 'languages')}: to screen by language, `annotate` needs "
@@ -234,7 +262,7 @@ def _check_filters(recipe: Recipe) -> None:
         )
     if recipe.screen.where is not None:
         _parse(recipe, recipe.screen.where, [*sample.COLUMNS, *labels], "screen", "where")
-    columns = [*sample.COLUMNS, *respond.COLUMNS, *labels, *rewards]
+    columns = [*sample.COLUMNS, *respond.COLUMNS, *labels, *behind]
     for name, config in recipe.configs.items():
         if config.where is not None:
             _parse(recipe, config.where, columns, "configs", name, "where")

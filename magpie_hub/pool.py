@@ -17,13 +17,25 @@ from magpie_hub.run import Run
 from magpie_hub.shards import ShardStore
 from magpie_hub.yields import yields
 
-_STORED = {"sample": schema.QUERIES, "screen": schema.VERDICTS, "respond": schema.RESPONSES}
+SAFE = "safe"
+
+_STORED = {
+    "sample": schema.QUERIES,
+    "screen": schema.VERDICTS,
+    "respond": schema.RESPONSES,
+    "baseline": schema.RESPONSES,
+}
+_UNPUBLISHED = {"screen", "baseline"}
 
 
 def store(run: Run, stage: str) -> ShardStore:
     """The shards of a stage, with the schema that it stores."""
-    arrow = _STORED.get(stage)
-    return run.store(stage, arrow or schema.annotation(run.stage(stage).columns))
+    columns = ("reward",) if _is_further_reward(stage) else run.stage(stage).columns
+    return run.store(stage, _STORED.get(stage) or schema.annotation(columns))
+
+
+def _is_further_reward(stage: str) -> bool:
+    return stage.startswith("reward-")
 
 
 def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) -> pa.Table:
@@ -51,9 +63,20 @@ def rejections(run: Run) -> dict[str, int]:
         counts.update(verdicts["reason"].drop_null().to_pylist())
         if shard not in left.get("respond", {shard}):
             kept = verdicts.filter(verdicts["kept"])["id"]
-            answers = joined(run, shard, kept, ["respond"])["response"]
-            counts["no answer"] += answers.to_pylist().count("")
+            answers = joined(run, shard, kept, ["respond"])
+            empty = pc.equal(answers["response"], "")
+            counts["no answer"] += pc.sum(empty).as_py() or 0
+            if _guarded(run) and shard not in left["safety"]:
+                answered = answers.filter(pc.invert(empty))["id"]
+                verdict = joined(run, shard, answered, ["safety"])["safety"]
+                counts["unsafe"] += len(verdict) - verdict.to_pylist().count(SAFE)
     return {reason: count for reason, count in counts.most_common() if count}
+
+
+def _guarded(run: Run) -> bool:
+    """Whether what the guard does not call safe is kept back."""
+    settings = run.recipe.annotate.safety
+    return settings is not None and not settings.keep
 
 
 class RunPool:
@@ -71,6 +94,9 @@ class RunPool:
                     "goes on."
                 )
         self._run = run
+        names = [stage.name for stage in run.info.stages]
+        self._further = [name for name in names if _is_further_reward(name)]
+        self._joined = [name for name in names if name not in (*_UNPUBLISHED, *self._further)]
 
     def columns(self) -> tuple[str, ...]:
         """The published columns, in the order of the schema."""
@@ -81,12 +107,28 @@ class RunPool:
         :meth:`columns`."""
         for shard in range(self._run.shard_count):
             verdicts = store(self._run, "screen").read(shard)
-            stages = [stage.name for stage in self._run.info.stages if stage.name != "screen"]
-            rows = joined(self._run, shard, verdicts.filter(verdicts["kept"])["id"], stages)
+            kept = verdicts.filter(verdicts["kept"])["id"]
+            rows = joined(self._run, shard, kept, self._joined)
             rows = rows.filter(pc.not_equal(rows["response"], ""))
+            if _guarded(self._run):
+                rows = rows.filter(pc.equal(rows["safety"], SAFE))
+            if self._further:
+                rows = rows.append_column("rewards", self._rewards(shard, rows))
             rows = rows.append_column("messages", _messages(rows))
             rows = rows.append_column("turns", pa.array([1] * len(rows), pa.int64()))
             yield rows.select(self.columns()).cast(schema.arrow_schema(self.columns()))
+
+    def _rewards(self, shard: int, rows: pa.Table) -> pa.Array:
+        """Each row's scores, the first model's first."""
+        scores = {self._run.stage("reward").model: rows["reward"].to_pylist()}
+        for stage in self._further:
+            found = joined(self._run, shard, rows["id"], [stage])["reward"].to_pylist()
+            scores[self._run.stage(stage).model] = found
+        made = [
+            [{"model": model, "score": score} for model, score in zip(scores, each, strict=True)]
+            for each in zip(*scores.values(), strict=True)
+        ]
+        return pa.array(made, schema.column("rewards").type)
 
     def producers(self) -> dict[str, Producer]:
         return {

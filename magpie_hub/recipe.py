@@ -173,11 +173,37 @@ class Judge(_Part):
     passes: Passes = "one"
 
 
-class Reward(_Part):
-    """A sequence-classification reward model that scores each answer."""
+class Against(_Part):
+    """A second responder whose answers the reward model scores too."""
 
     model: str
     revision: str | None = None
+    temperature: float = Field(0.0, ge=0, le=10)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(2048, ge=1)
+
+
+class RewardModel(_Part):
+    model: str
+    revision: str | None = None
+
+
+class Reward(RewardModel):
+    """A sequence-classification reward model that scores each answer; ``also`` are others, whose
+    scores stand beside its own in ``rewards``. With ``against``, ``reward_difference`` says how
+    much better the answer is than a second responder's."""
+
+    also: tuple[RewardModel, ...] = ()
+    against: Against | None = None
+
+
+class Safety(_Part):
+    """A guard model that calls each exchange safe or not; what it does not call safe is not
+    published, unless ``keep``."""
+
+    model: str
+    revision: str | None = None
+    keep: bool = False
 
 
 class Language(_Part):
@@ -191,6 +217,7 @@ class Language(_Part):
 class Annotate(_Part):
     language: Language | None = None
     judge: Judge | None = None
+    safety: Safety | None = None
     reward: Reward | None = None
 
 

@@ -6,6 +6,7 @@ Source: arXiv 2406.08464, section 2.1, step 2; greedy as there unless the recipe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from magpie_hub.engines import Decoding, Request
 from magpie_hub.pool import store
@@ -14,6 +15,17 @@ from magpie_hub.run import Run, StageInfo, derive_seed
 from magpie_hub.stage import Asking, Source, Steps
 
 COLUMNS = ("messages", "responder", "finish_reason", "response_tokens", "turns")
+
+
+class Answers(Protocol):
+    """How an answer is decoded."""
+
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def max_tokens(self) -> int: ...
 
 
 def info(
@@ -59,7 +71,7 @@ def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
         def job(shard: int, have: set[str]) -> dict[str, Steps]:
             his = {slot.id for slot in run.slots(shard) if slot.responder == number}
             return {
-                name: _answer(source, settings, query, derive_seed(f"{stage}:{name}", 0))
+                name: answer(source, settings, query, derive_seed(f"{stage}:{name}", 0))
                 for name, query in kept(run, shard)
                 if name in his and name not in have
             }
@@ -72,7 +84,8 @@ def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
     ]
 
 
-def _answer(source: Source, settings: Responder, query: str, seed: int) -> Steps:
+def answer(source: Source, settings: Answers, query: str, seed: int) -> Steps:
+    """One answer, as ``schema.RESPONSES`` stores it."""
     template = source.template
     [completion] = yield [
         Request(
@@ -82,9 +95,9 @@ def _answer(source: Source, settings: Responder, query: str, seed: int) -> Steps
             seed=seed,
         )
     ]
-    thinking, answer = template.split(completion.token_ids)
+    thinking, text = template.split(completion.token_ids)
     return {
-        "response": answer.strip(),
+        "response": text.strip(),
         "thinking": thinking,
         "finish_reason": completion.finish_reason,
         "response_tokens": len(completion.token_ids),

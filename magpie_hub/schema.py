@@ -69,6 +69,18 @@ COLUMNS = (
         ordered=True,
     ),
     Column("reward", pa.float64(), "annotate", "the reward model's score of the answer"),
+    Column(
+        "rewards",
+        pa.list_(pa.struct([("model", pa.string()), ("score", pa.float64())])),
+        "annotate",
+        "every reward model's score of the answer, where there are several",
+    ),
+    Column(
+        "reward_difference",
+        pa.float64(),
+        "annotate",
+        "the reward minus that of a second responder's answer",
+    ),
     Column("language", pa.string(), "annotate", "the query's language, ISO 639-1; und: unsure"),
     Column("safety", pa.string(), "annotate", "safe, or the guard's category"),
     Column(

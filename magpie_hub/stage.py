@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from magpie_hub.engines import Completion, Request, Task
 from magpie_hub.models import Model
-from magpie_hub.template import ChatTemplate
+from magpie_hub.template import ChatTemplate, Reader
 
 Steps = Generator[list[Request], list[Completion], dict[str, Any]]
 """A row in the making. Completions come in the order of the requests; one whose finish reason is
@@ -29,6 +29,14 @@ class Source:
 
     model: Model
     template: ChatTemplate
+
+
+@dataclass(frozen=True)
+class ReadSource:
+    """A model that reads finished conversations."""
+
+    model: Model
+    reader: Reader
 
 
 class Progress(Protocol):

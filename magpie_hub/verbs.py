@@ -170,6 +170,8 @@ def _advance(recipe: Recipe, out: str | Path, options: Namespace) -> Run:
     engine, until = _engine(options), asked.get("until", "annotate")
     with Watch(_console(), recipe.name) as progress:
         if asked.get("ray"):
+            if options.retry_failed:
+                raise UsageError("--retry-failed goes without --ray: mend them on one machine.")
             from magpie_hub.cluster import run_on_ray
 
             return run_on_ray(

@@ -200,7 +200,11 @@ def test_two_that_join_and_one_is_killed(alone_bytes: dict[str, bytes], tmp_path
     out = tmp_path / "run"
     pair = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", WORKER, str(out)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]

@@ -123,6 +123,7 @@ def test_parts_do_what_they_can_and_the_last_ends_the_run(
         (["run", "small.yaml", "--engine", "vlmm"], 2, "there is no engine 'vlmm'"),
         (["run", "small.yaml", "--run-file", "none.yaml"], 2, "cannot be read as a run file"),
         (["run", "small.yaml", "--shards", "2/2"], 2, "write I/N, where I counts from 0"),
+        (["run", "small.yaml", "--ray", "--retry-failed"], 2, "goes without --ray"),
         (["run", "small.yaml", "--until", "smaple"], 2, "there is no stage 'smaple'"),
         (["preview", "small.yaml", "-n", "0"], 2, "needs at least one row"),
         (["status", "."], 2, "is not a run"),

@@ -20,10 +20,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+import magpie_hub
 from magpie_hub import pipeline
-from magpie_hub.cluster import Coordinator, _Together
+from magpie_hub.cluster import Coordinator, _Together, run_on_ray
+from magpie_hub.engines import EngineSpec
 from magpie_hub.errors import RunLocked
+from magpie_hub.locks import locked
 from magpie_hub.run import Run
+from magpie_hub.storage import open_folder
 from tests.conftest import Silent, shard_bytes
 from tests.many import OVERRIDES, many
 
@@ -52,7 +56,6 @@ class Told:
 
 stdout = sys.stdout
 out, address, workers, until, *overrides = sys.argv[1:]
-address = None if address == "here" else address
 try:
     run_on_ray(many(*overrides), out, address=address, workers=int(workers),
                engine=EngineSpec(), progress=Told(), until=until)
@@ -158,7 +161,7 @@ class Driver:
         until: str,
         env: dict[str, str],
     ) -> None:
-        address = cluster.address if cluster else "here"
+        address = cluster.address if cluster else "local"
         self.handle = subprocess.Popen(
             [
                 *(sys.executable, "-c", DRIVER, str(out), address, str(workers), until),
@@ -268,6 +271,25 @@ def alone_is_refused(out: Path) -> bool:
 
 
 @pytest.mark.slow
+def test_a_model_that_loads_nowhere_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    broken = shutil.copytree(Path(magpie_hub.__file__).parent / "bundled" / "chat", tmp_path / "m")
+    (weights,) = broken.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with driving(cluster, tmp_path / "run", f"model={broken}", workers=1) as driver:
+        _, said = driver.handle.communicate(timeout=300)
+    assert driver.handle.returncode == 1
+    assert "5: 3 workers were lost before any made a row; the last said: " in said
+
+
+@pytest.mark.slow
+def test_what_no_worker_can_mend_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    with driving(cluster, tmp_path / "run", workers=2, until="smaple") as driver:
+        _, said = driver.handle.communicate(timeout=300)
+    assert "2: there is no stage 'smaple'" in said
+    assert open_folder(tmp_path / "run").names() == [".lock", ".ray"]
+
+
+@pytest.mark.slow
 def test_a_node_that_is_switched_off(
     cluster: Cluster, tmp_path: Path, alone_bytes: dict[str, bytes]
 ) -> None:
@@ -284,6 +306,14 @@ def test_a_node_that_is_switched_off(
 
 
 # Without a cluster.
+
+
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / ".ray"),
+        pytest.raises(RunLocked, match=rf"\.ray is being worked on by process {os.getpid()} on"),
+    ):
+        run_on_ray(many(), tmp_path, engine=EngineSpec(), progress=Silent())
 
 
 def test_a_shard_is_one_workers_until_it_is_lost_or_gives_it_back() -> None:

@@ -23,6 +23,7 @@ LAYERS = [
     {"card", "parquet", "validation"},
     {"scheduler"},
     {"driver"},
+    {"annotate.safety"},
     {"annotate.judge", "annotate.language", "annotate.reward"},
     {"respond", "sample", "screen"},
     {"stage"},

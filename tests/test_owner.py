@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,19 @@ def test_only_a_dead_process_of_this_machine_is_surely_gone() -> None:
     assert not me.gone
     assert Owner(me.machine, child.pid, me.since).gone
     assert not Owner("elsewhere", child.pid, me.since).gone
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_killed_process_that_nobody_waits_for_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        owner = Owner(Owner.me().machine, child.pid, 0.0)
+        assert not owner.gone
+        child.kill()
+        deadline = time.monotonic() + 30
+        while not owner.gone:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert child.returncode is None
 
 
 @pytest.mark.parametrize(

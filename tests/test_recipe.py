@@ -97,8 +97,9 @@ def test_what_is_no_mapping_is_no_recipe(text: str) -> None:
 
 
 def test_a_bare_annotator_means_its_defaults() -> None:
-    assert yaml.safe_load(SMALL)["annotate"]["judge"] is None
-    assert Recipe.parse(SMALL, name="x").annotate.judge is not None
+    bare = SMALL.replace("judge: {passes: three}", "judge:")
+    assert yaml.safe_load(bare)["annotate"]["judge"] is None
+    assert Recipe.parse(bare, name="x").annotate.judge is not None
 
 
 def sampling(text: str, folder: Path = Path()) -> Recipe:

@@ -1,54 +1,142 @@
-"""The reward: a sequence-classification model scores each answer, on its own chat template.
+"""The reward: sequence-classification models score each answer, each on its own chat template.
 
-Source: arXiv 2406.08464, section 3.2 (r*), where it was FsfairX-LLaMA3-RM.
+Source: arXiv 2406.08464, section 3.2 (r*, there FsfairX-LLaMA3-RM) and appendix C (r* - r_base).
 """
 
 from __future__ import annotations
 
-from magpie_hub.engines import Request
+from collections.abc import Sequence
+
+from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.models import Model
 from magpie_hub.pool import store
-from magpie_hub.respond import kept
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Asking, Source, Steps
+from magpie_hub.recipe import Against
+from magpie_hub.respond import answer, kept
+from magpie_hub.run import Run, StageInfo, derive_seed
+from magpie_hub.stage import Asking, ReadSource, Source, Steps
 
 
-def info(model: Model, respond: StageInfo) -> StageInfo:
-    return StageInfo(
-        name="reward",
-        folder="annotations/reward",
-        keys={"model": model.identity},
-        after=respond.fingerprint,
-        coverage=respond.coverage,
-        columns=("reward",),
-        model=model.ref,
-        revision=model.revision,
-    )
+def info(
+    sources: Sequence[ReadSource], respond: StageInfo, baseline: StageInfo | None
+) -> list[StageInfo]:
+    """One stage a model. The first makes ``reward`` and, where there is a ``baseline`` of second
+    answers, ``reward_difference``; the others add to ``rewards``."""
+    stages = []
+    for number, source in enumerate(sources, 1):
+        compared = baseline is not None and number == 1
+        columns = ("reward", "reward_difference") if compared else ("reward",)
+        name = "reward" if number == 1 else f"reward-{number}"
+        keys = {"model": source.model.identity}
+        if compared and baseline is not None:
+            keys["against"] = baseline.fingerprint
+        stages.append(
+            StageInfo(
+                name=name,
+                folder=f"annotations/{name}",
+                keys=keys,
+                after=respond.fingerprint,
+                coverage=respond.coverage,
+                columns=columns if number == 1 else ("rewards",),
+                model=source.model.ref,
+                revision=source.model.revision,
+            )
+        )
+    return stages
 
 
-def rewarding(run: Run, source: Source) -> Asking:
-    """The score of every answer."""
+def rewarding(run: Run, sources: Sequence[ReadSource], *, compared: bool) -> list[Asking]:
+    """The scores of every answer; ``compared``: and of the second answers in ``baseline``."""
 
-    def job(shard: int, have: set[str]) -> dict[str, Steps]:
-        queries = dict(kept(run, shard))
-        rows = store(run, "respond").read(shard).to_pylist()
-        return {
-            row["id"]: _score(source, queries[row["id"]], row["response"])
-            for row in rows
-            if row["id"] in queries and row["id"] not in have and row["error"] is None
-        }
+    def part(number: int, source: ReadSource) -> Asking:
+        stage = "reward" if number == 1 else f"reward-{number}"
 
-    return Asking("reward", source.model, job, task="score")
+        def job(shard: int, have: set[str]) -> dict[str, Steps]:
+            seconds: dict[str, str | None] = {}
+            if compared and number == 1:
+                rows = store(run, "baseline").read(shard).to_pylist()
+                seconds = {row["id"]: row["response"] for row in rows if row["error"] is None}
+            return {
+                name: _score(source, query, response, seconds.get(name))
+                for name, query, response in answered(run, shard)
+                if name not in have
+            }
+
+        return Asking(stage, source.model, job, task="score")
+
+    return [part(number, source) for number, source in enumerate(sources, 1)]
 
 
-def _score(source: Source, query: str, answer: str) -> Steps:
-    [completion] = yield [Request(prompt=source.template.conversation(query, answer))]
-    if completion.finish_reason == "error":
+def answered(run: Run, shard: int) -> list[tuple[str, str, str]]:
+    """(id, query, answer) of the rows that have one, in slot order."""
+    queries = dict(kept(run, shard))
+    rows = store(run, "respond").read(shard).to_pylist()
+    return [
+        (row["id"], queries[row["id"]], row["response"])
+        for row in rows
+        if row["id"] in queries and row["error"] is None
+    ]
+
+
+def _score(source: ReadSource, query: str, response: str, second: str | None) -> Steps:
+    asked = [response] if second is None else [response, second]
+    completions = yield [
+        Request(
+            prompt=source.reader.conversation(
+                [{"role": "user", "content": query}, {"role": "assistant", "content": text}]
+            )
+        )
+        for text in asked
+    ]
+    scores = [_single(source, completion) for completion in completions]
+    if scores[0] is None:
         return {}
+    if second is None:
+        return {"reward": scores[0]}
+    return {
+        "reward": scores[0],
+        "reward_difference": None if scores[1] is None else scores[0] - scores[1],
+    }
+
+
+def _single(source: ReadSource, completion: Completion) -> float | None:
+    if completion.finish_reason == "error":
+        return None
     if len(completion.scores) != 1:
         raise EngineError(
             f"{source.model.ref} gives {len(completion.scores)} numbers a text, and a reward model "
             "gives one."
         )
-    return {"reward": completion.scores[0]}
+    return completion.scores[0]
+
+
+def baseline_info(settings: Against, source: Source, respond: StageInfo) -> StageInfo:
+    derived = source.template.describe()
+    return StageInfo(
+        name="baseline",
+        folder="annotations/baseline",
+        keys={
+            "model": source.model.identity,
+            "temperature": f"{settings.temperature:g}",
+            "max_tokens": str(settings.max_tokens),
+            **{key: derived[key] for key in ("post_query", "answer_stops", "thinking")},
+        },
+        after=respond.fingerprint,
+        coverage=respond.coverage,
+        columns=(),
+        model=source.model.ref,
+        revision=source.model.revision,
+    )
+
+
+def comparing(run: Run, settings: Against, source: Source) -> Asking:
+    """A second answer to every answered query, to be scored beside the first; not published."""
+    stage = run.stage("baseline").fingerprint
+
+    def job(shard: int, have: set[str]) -> dict[str, Steps]:
+        return {
+            name: answer(source, settings, query, derive_seed(f"{stage}:{name}", 0))
+            for name, query, _ in answered(run, shard)
+            if name not in have
+        }
+
+    return Asking("baseline", source.model, job)

@@ -16,26 +16,51 @@ the place of the query and cutting there. Whatever is derived is proved against
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from magpie_hub.errors import EngineError, UsageError
 from magpie_hub.template.chat import ChatTemplate
-from magpie_hub.template.derive import Override, derive
+from magpie_hub.template.derive import Override, derive, renderer_of
 from magpie_hub.template.leaks import leaks
-from magpie_hub.template.rendering import DATE, Message
+from magpie_hub.template.rendering import DATE, Message, Renderer
 from magpie_hub.template.thinking import Thinking
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids = tuple[int, ...]
 
 __all__ = [
     "DATE",
     "ChatTemplate",
     "Message",
     "Override",
+    "Reader",
     "Thinking",
     "derive",
     "leaks",
     "load",
+    "reader",
 ]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model that reads finished conversations: a reward model, a guard. Nothing is derived from
+    its template, so that one which puts instructions around the conversation serves too."""
+
+    renderer: Renderer
+    stop_ids: frozenset[int]
+
+    def conversation(self, messages: Sequence[Message], *, generation: bool = False) -> Ids:
+        """Token ids of the whole; ``generation``: up to where the model's own words begin."""
+        return self.renderer.encode(messages, generation=generation)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.renderer.decode(ids)
 
 
 def load(
@@ -46,21 +71,34 @@ def load(
     ``UsageError`` where the tokenizer has no chat template, or one that cannot be proved;
     ``EngineError`` where the tokenizer cannot be loaded.
     """
+    tokenizer = _tokenizer(path)
+    try:
+        return derive(tokenizer, eos_ids=_eos_ids(path), override=override, thinking=thinking)
+    except UsageError as error:
+        raise UsageError(f"the model in {path} cannot be used: {error}") from error
+
+
+def reader(path: Path) -> Reader:
+    """What reads conversations for the model in ``path``. Errors as of :func:`load`."""
+    tokenizer = _tokenizer(path)
+    stops = {*_eos_ids(path), tokenizer.eos_token_id} - {None}
+    try:
+        return Reader(renderer_of(tokenizer), frozenset(stops))
+    except UsageError as error:
+        raise UsageError(f"the model in {path} cannot be used: {error}") from error
+
+
+def _tokenizer(path: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, ImportError) as error:
         raise EngineError(f"the tokenizer in {path} cannot be loaded: {error}.") from error
-    beside = path / "chat_template.json"
-    if (
-        not getattr(tokenizer, "chat_template", None) and beside.is_file()
-    ):  # where processors used to keep it
+    beside = path / "chat_template.json"  # where processors used to keep it
+    if not getattr(tokenizer, "chat_template", None) and beside.is_file():
         tokenizer.chat_template = _json(beside).get("chat_template")
-    try:
-        return derive(tokenizer, eos_ids=_eos_ids(path), override=override, thinking=thinking)
-    except UsageError as error:
-        raise UsageError(f"the model in {path} cannot be used: {error}") from error
+    return cast("PreTrainedTokenizerBase", tokenizer)
 
 
 def _eos_ids(path: Path) -> list[int]:

@@ -59,7 +59,7 @@ def derive(
     """Derive and prove. ``eos_ids`` are those of the generation config. ``thinking`` turns it on
     or off where the template can; None is its default. ``UsageError`` says why not and what to
     do."""
-    renderer = _renderer(tokenizer, override)
+    renderer = renderer_of(tokenizer, override)
     switch = thoughts.switch(renderer)
     if thinking is not None:
         if switch is None:
@@ -97,7 +97,7 @@ def derive(
     )
 
 
-def _renderer(tokenizer: PreTrainedTokenizerBase, override: Override | None) -> Renderer:
+def renderer_of(tokenizer: PreTrainedTokenizerBase, override: Override | None = None) -> Renderer:
     """With content as a string, or as a list of parts where the template was written for those."""
     if not getattr(tokenizer, "chat_template", None):
         return _written(tokenizer, override)
