@@ -47,7 +47,8 @@ class StageInfo(BaseModel):
     ``keys`` are what shapes its rows, in words; with ``after``, the fingerprint of the stage
     before, they are its fingerprint. ``coverage`` says which rows it is for: where only that
     changes (a new gate), rows that are there stay and the missing ones are added. A ``cheap`` stage
-    asks no model and is simply done again where its keys change.
+    asks no model and is simply done again where its keys change. One that looks at the ``whole``,
+    all rows beside each other, is done again where rows are added.
     ``columns`` are the published ones that it makes.
     """
 
@@ -59,6 +60,7 @@ class StageInfo(BaseModel):
     after: str = ""
     coverage: str = ""
     cheap: bool = False
+    whole: bool = False
     columns: tuple[str, ...]
     model: str | None = None
     revision: str | None = None
@@ -226,6 +228,8 @@ class Run:
         """
         info = self.stage(stage)
         whole = f"{info.fingerprint if info.cheap else info.coverage}/{self.rows_in(shard)}"
+        if info.whole:
+            whole += f" of {self.info.rows}"
         failed = {name: count for name, count in self._failed_before(stage, shard) if count}
         counts = " ".join(f"{name} {count}" for name, count in failed.items())
         return f"{whole}/failed: {counts}" if counts else whole

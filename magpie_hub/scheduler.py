@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from heapq import heappop, heappush
-from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -19,9 +17,10 @@ from magpie_hub.claims import Claims
 from magpie_hub.driver import Batch, Driver
 from magpie_hub.engines import Engine, Task
 from magpie_hub.models import Model
+from magpie_hub.places import Places, Who, up_to
 from magpie_hub.pool import store
 from magpie_hub.run import Run
-from magpie_hub.stage import Asking, Local, Progress, Steps, Work
+from magpie_hub.stage import Asking, Local, Progress, Steps, Whole, Work
 
 _ROWS_OPEN = 1 << 16
 """Rows of unfinished shards in memory from which no further shard is begun, whatever the number of
@@ -29,21 +28,11 @@ slots; the oldest then catch up."""
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at what others have finished."""
 
-_Who = tuple[str, Task] | None
-"""The model that a stage needs, and what for; None where it needs none."""
-
 
 class Stop:
     """Somebody wants the run to end: shards in flight are finished, no further one is begun."""
 
     asked = False
-
-
-class _Todo(NamedTuple):
-    """A shard at a stage. The latest stage comes first, so that what is begun is finished soon."""
-
-    place_from_end: int
-    shard: int
 
 
 class Scheduler:
@@ -71,19 +60,11 @@ class Scheduler:
         self._progress = progress
         self._stop = stop
         self._retry = retry_failed
-        self._retried: set[tuple[str, int]] = set()
-        self._engines: dict[_Who, Engine] = {}
+        self._engines: dict[Who, Engine] = {}
         self._held: set[tuple[str, int]] = set()
-        # Each unfinished shard is in one of these, or held.
-        self._ready: dict[_Who, list[_Todo]] = {}
-        self._behind: list[int] = []
         self._others: list[int] = []
-        self._at = [self._first_left(shard) for shard in range(run.shard_count)]
-        self._ahead = 0
-        self._stages = _Told(run, works, self._at, progress)
-        for shard in range(run.shard_count):
-            self._queue(shard)
-        self._move_ahead()
+        self._places = Places(run, works, retry_failed=retry_failed)
+        self._stages = _Told(run, works, self._places.at, progress)
 
     def work(self) -> bool:
         """Do all that can be done; whether nothing is left."""
@@ -92,84 +73,29 @@ class Scheduler:
                 self._do_local()
                 if (who := self._next_engine()) is not None:
                     self._drive(who)
-                elif self._others and self._claims.waits:
+                elif not self._do_whole():
+                    if not (self._others and self._claims.waits):
+                        break
                     time.sleep(_LOOK_AGAIN)
                     self._look_again()
-                else:
-                    break
         finally:
             for engine in self._engines.values():
                 engine.close()
             for stage, shard in self._held:
                 self._claims.give_back(stage, shard)
             self._stages.close()
-        return all(place == len(self._works) for place in self._at)
+        return self._places.finished
 
-    # Where the shards are.
+    # Whose the shards are.
 
-    def _first_left(self, shard: int) -> int:
-        places = range(len(self._works))
-        return next((p for p in places if not self._done(p, shard)), len(self._works))
-
-    def _done(self, place: int, shard: int) -> bool:
-        work = self._works[place]
-        shards = store(self._run, work.stage)
-        found = shards.coverage(shard)
-        if found is None:
-            return False
-        if self._retry and (work.stage, shard) not in self._retried and shards.failed(shard):
-            return False
-        whole = self._run.coverage(work.stage, shard)
-        parts = range(work.part, work.parts) if isinstance(work, Asking) else ()
-        return found == whole or found in [_up_to(part, whole) for part in parts]
-
-    def _done_by_others(self, place: int, shard: int) -> bool:
-        self._run.refresh(self._works[place].stage, shard)
-        return self._done(place, shard)
-
-    def _queue(self, shard: int) -> None:
-        if (place := self._at[shard]) == len(self._works):
-            return
-        work = self._works[place]
-        if work.orderly and shard > self._ahead:
-            heappush(self._behind, shard)
-        else:
-            heappush(self._ready.setdefault(_who(work), []), _Todo(-place, shard))
-
-    def _move_ahead(self) -> None:
-        """``_ahead`` is the first shard that is not sampled: those before it can be compared with
-        every query that comes before theirs."""
-        while self._ahead < len(self._at) and self._at[self._ahead] > 0:
-            self._ahead += 1
-        while self._behind and self._behind[0] <= self._ahead:
-            self._queue(heappop(self._behind))
-
-    def _passed(self, shard: int) -> None:
-        """The shard is through its stage, by us or by others."""
-        before, self._at[shard] = self._at[shard], self._first_left(shard)
-        self._stages.passed(before, self._at[shard])
-        self._queue(shard)
-        self._move_ahead()
-
-    def _look_again(self) -> None:
-        self._run.refresh()
-        unfinished, self._others = self._others, []
-        for shard in unfinished:
-            if self._done(self._at[shard], shard):
-                self._passed(shard)
-            else:
-                self._queue(shard)
-
-    def _take(self, who: _Who) -> tuple[int, int] | None:
+    def _take(self, who: Who) -> tuple[int, int] | None:
         """The place and number of the next shard for this engine that nobody else is at."""
-        ready = self._ready.get(who, [])
-        while ready:
-            todo = heappop(ready)
-            place, shard = -todo.place_from_end, todo.shard
+        while (found := self._places.take(who)) is not None:
+            place, shard = found
             stage = self._works[place].stage
             if not self._claims.take(stage, shard):
                 self._others.append(shard)
-            elif self._claims.waits and self._done_by_others(place, shard):
+            elif self._claims.waits and self._done_by_others(stage, shard):
                 self._claims.give_back(stage, shard)
                 self._passed(shard)
             else:
@@ -178,9 +104,27 @@ class Scheduler:
                 return place, shard
         return None
 
+    def _done_by_others(self, stage: str, shard: int) -> bool:
+        self._run.refresh(stage, shard)
+        return self._places.done(shard)
+
+    def _look_again(self) -> None:
+        self._run.refresh()
+        unfinished, self._others = self._others, []
+        for shard in unfinished:
+            if self._places.done(shard):
+                self._passed(shard)
+            else:
+                self._places.queue(shard)
+
+    def _passed(self, shard: int) -> None:
+        before = self._places.at[shard]
+        self._places.passed(shard)
+        self._stages.passed(before, self._places.at[shard])
+
     def _land(self, stage: str, shard: int, old: pa.Table | None, new: pa.Table, part: str) -> None:
         store(self._run, stage).write(shard, _merged(old, new), part)
-        self._held.remove((stage, shard))
+        self._held.discard((stage, shard))
         self._claims.give_back(stage, shard)
         self._passed(shard)
 
@@ -205,23 +149,50 @@ class Scheduler:
             self._progress.advance(stage, rows=len(table), rejected=rejected)
             self._land(stage, shard, old, table, self._run.coverage(stage, shard))
 
+    def _do_whole(self) -> bool:
+        """Do a stage that has all shards together, if there is one and it is ours."""
+        if (taken := self._places.take_whole()) is None:
+            return False
+        place, shards = taken
+        work, lock = self._works[place], shards[0]
+        assert isinstance(work, Whole)
+        if not self._claims.take(work.stage, lock):
+            self._others += shards
+            return False
+        self._held.add((work.stage, lock))
+        self._stages.begin(work.stage)
+        wall, cpu = time.perf_counter(), time.process_time()
+        for shard, table in zip(shards, work.make(shards), strict=True):
+            seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+            wall, cpu = wall + seconds, cpu + cpu_seconds
+            account = {"rows": len(table), "seconds": seconds, "cpu_seconds": cpu_seconds}
+            self._run.account(work.stage, shard, account)
+            coverage = self._run.coverage(work.stage, shard)
+            store(self._run, work.stage).write(shard, table, coverage)
+            self._progress.advance(work.stage, rows=len(table))
+        self._held.remove((work.stage, lock))
+        self._claims.give_back(work.stage, lock)
+        for shard in shards:
+            self._passed(shard)
+        return True
+
     # Stages with one.
 
-    def _next_engine(self) -> _Who:
+    def _next_engine(self) -> Who:
         """Who has something to do: an engine that is open, else the earliest stage's."""
-        ready = {who: -max(todo).place_from_end for who, todo in self._ready.items() if todo}
-        return min(ready, key=lambda who: (who not in self._engines, ready[who]), default=None)
+        wanted = self._places.wanted()
+        return min(wanted, key=lambda who: (who not in self._engines, wanted[who]), default=None)
 
-    def _engine(self, who: _Who) -> Engine:
+    def _engine(self, who: Who) -> Engine:
         if who not in self._engines:
             for other in [w for w, engine in self._engines.items() if engine.exclusive]:
                 self._engines.pop(other).close()
-            work = self._works[-self._ready[who][0].place_from_end]
+            work = self._works[self._places.wanted()[who]]
             assert isinstance(work, Asking)
             self._engines[who] = self._open_engine(work.model, work.task)
         return self._engines[who]
 
-    def _drive(self, who: _Who) -> None:
+    def _drive(self, who: Who) -> None:
         """Keep an engine busy until nothing more is ready for it."""
         engine = self._engine(who)
         driver = Driver(engine, self._progress)
@@ -249,7 +220,7 @@ class Scheduler:
         old = self._old(work.stage, shard)
         if old is not None and self._retry:
             old = old.filter(old["error"].is_null())
-            self._retried.add((work.stage, shard))
+            self._places.retried(work.stage, shard)
         return work, shard, old, work.job(shard, _ids(old))
 
     def _finish(
@@ -263,7 +234,7 @@ class Scheduler:
             self._run.account(work.stage, shard, account, adding=old is not None)
             self._progress.advance(work.stage, rows=len(table), failed=batch.failed)
         whole = self._run.coverage(work.stage, shard)
-        part = whole if work.part == work.parts - 1 else _up_to(work.part, whole)
+        part = whole if work.part == work.parts - 1 else up_to(work.part, whole)
         self._land(work.stage, shard, old, table, part)
         self._do_local()
 
@@ -303,15 +274,6 @@ class _Told:
         return max(
             left for left, w in zip(self._left, self._works, strict=True) if w.stage == stage
         )
-
-
-def _who(work: Work) -> _Who:
-    return None if isinstance(work, Local) else (work.model.identity, work.task)
-
-
-def _up_to(part: int, coverage: str) -> str:
-    """The coverage of a shard that several models make, when this one has done its rows."""
-    return f"{coverage}/part {part + 1}"
 
 
 def _ids(table: pa.Table | None) -> set[str]:

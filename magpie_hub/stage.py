@@ -7,7 +7,7 @@ second step. Who runs them, and in what order, is the scheduler's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,11 +72,22 @@ class Asking:
 @dataclass(frozen=True)
 class Local:
     """A stage that needs no model: ``make(shard, have)`` gives the rows of ``shard`` whose ids are
-    not in ``have``, which for a cheap stage is always empty."""
+    not in ``have``, which for a cheap stage is always empty. ``in_order``: shards are made one
+    after the other, since each depends on those before."""
 
     stage: str
     make: Callable[[int, set[str]], pa.Table]
     orderly: bool = False
+    in_order: bool = False
 
 
-Work = Asking | Local
+@dataclass(frozen=True)
+class Whole:
+    """A stage that compares all rows with all: ``make(shards)`` gives the tables of ``shards``, in
+    their order, once every shard has come that far."""
+
+    stage: str
+    make: Callable[[Sequence[int]], Iterator[pa.Table]]
+
+
+Work = Asking | Local | Whole

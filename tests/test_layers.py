@@ -22,7 +22,7 @@ LAYERS = [
     {"builder"},
     {"card", "parquet", "validation"},
     {"scheduler"},
-    {"driver"},
+    {"driver", "places"},
     {"annotate.safety"},
     {"annotate.judge", "annotate.language", "annotate.reward"},
     {"respond", "sample", "screen"},

@@ -1,18 +1,21 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from magpie_hub import models, scheduler, schema, template
+from magpie_hub.annotate import language
 from magpie_hub.claims import Alone, Claims
 from magpie_hub.engines import Completion, Engine, Request, Task
 from magpie_hub.models import Model
 from magpie_hub.pipeline import Plan
 from magpie_hub.pool import store
-from magpie_hub.recipe import Recipe
+from magpie_hub.recipe import Language, Recipe
 from magpie_hub.run import Run
 from magpie_hub.scheduler import Scheduler, Stop
+from magpie_hub.stage import Local, Whole
 from tests.conftest import Silent, shard_bytes, small
 from tests.scripted import Script, Scripted
 
@@ -291,3 +294,53 @@ def test_every_finished_shard_has_its_account(tmp_path: Path) -> None:
     assert sum(record["new_tokens"] for record in sampled.values()) > 96
     assert sampled[0]["engine"]["name"] == "scripted"
     assert schema.QUERIES.names[-1] == "error"
+
+
+def test_a_stage_in_order_does_one_shard_after_the_other(tmp_path: Path) -> None:
+    plan = Plan(plain())
+    run = Run.start(plain(), tmp_path / "run", plan.stages)
+    made: list[int] = []
+
+    def make(shard: int, _: set[str]) -> pa.Table:
+        made.append(shard)
+        return language.telling(run, Language()).make(shard, set())
+
+    works = [plan.works(run)[0], Local("language", make, in_order=True)]
+    engine = Opened(capacity=300)
+    line = Scheduler(run, works, open_engine=engine, claims=Alone(), progress=Silent(), stop=Stop())
+    assert line.work()
+    assert made == list(range(12))
+
+
+def test_a_stage_over_the_whole_waits_for_every_shard_and_is_done_once(tmp_path: Path) -> None:
+    plan = Plan(plain())
+    stages = [s.model_copy(update={"whole": s.name == "language"}) for s in plan.stages]
+    calls: list[list[int]] = []
+
+    def scheduled_over(rows: int) -> tuple[Scheduler, Run]:
+        run = Run.start(plain(f"rows={rows}"), tmp_path / "run", tuple(stages))
+
+        def make(shards: Sequence[int]) -> Iterator[pa.Table]:
+            assert not run.missing("sample")
+            calls.append(list(shards))
+            for shard in shards:
+                yield language.telling(run, Language()).make(shard, set())
+
+        first, *rest = plan.works(run)
+        works = [first, Whole("language", make), *(w for w in rest if w.stage == "screen")]
+        return (
+            Scheduler(
+                run, works, open_engine=Opened(), claims=Alone(), progress=Silent(), stop=Stop()
+            ),
+            run,
+        )
+
+    line, run = scheduled_over(40)
+    assert line.work()
+    again, _ = scheduled_over(40)
+    assert again.work()
+    assert calls == [list(range(5))]
+    line, run = scheduled_over(96)
+    assert line.work()
+    assert calls[1:] == [list(range(12))]
+    assert not run.missing("screen")
