@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
@@ -18,6 +19,7 @@ from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.errors import Interrupted, RecipeError, UsageError
 from magpie_hub.filters import Filter
 from magpie_hub.locks import locked
+from magpie_hub.quotas import kept_so_far
 from magpie_hub.recipe import Judge, Recipe, RewardModel, Safety
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.scheduler import Scheduler, Stop
@@ -195,22 +197,63 @@ def run(
     plan = Plan(recipe)
     alone = claims is None
     stop = Stop()
+
+    def work(run: Run, retry: bool) -> bool:
+        return Scheduler(
+            run,
+            plan.works(run, until),
+            open_engine=lambda model, task: open_engine(spec, model, task),
+            claims=claims or Alone(),
+            progress=progress,
+            stop=stop,
+            retry_failed=retry,
+        ).work()
+
     with _stoppable(str(out), stop, progress), locked(out, shared=not alone):
-        run = Run.start(recipe, out, plan.stages, alone=alone)
-        for retry in (True, False) if retry_failed else (False,):
-            # What mended rows bring to later stages is only known once they are there.
-            Scheduler(
-                run,
-                plan.works(run, until),
-                open_engine=lambda model, task: open_engine(spec, model, task),
-                claims=claims or Alone(),
-                progress=progress,
-                stop=stop,
-                retry_failed=retry,
-            ).work()
+        rows: int | None = _first_rows(recipe, out)
+        while True:
+            run = Run.start(recipe, out, plan.stages, alone=alone, rows=rows)
+            if retry_failed:
+                # What mended rows bring to later stages is only known once they are there.
+                work(run, retry=True)
+            finished = work(run, retry=False)
+            if not finished or until == "sample" or (rows := _more_rows(run, progress)) is None:
+                break
         if stop.asked:
             raise KeyboardInterrupt
     return run
+
+
+def _first_rows(recipe: Recipe, out: str | Path) -> int:
+    """All, or as many as could give ``screen.keep`` if each passed."""
+    if recipe.screen.keep is None:
+        return recipe.rows
+    return max(Run.rows_at(out), _whole_shards(recipe, recipe.screen.keep))
+
+
+def _more_rows(run: Run, progress: Progress) -> int | None:
+    """How many slots to lay out next, at the yield so far; None where there are enough."""
+    recipe, rows = run.recipe, run.info.rows
+    settings = recipe.screen
+    if settings.keep is None or rows >= recipe.rows:
+        return None
+    kept = kept_so_far(run)
+    if kept >= settings.keep:
+        return None
+    last = kept_so_far(run, run.shard_count - 1) / run.rows_in(run.shard_count - 1)
+    if last < settings.min_yield:
+        progress.note(
+            f"{kept} of {settings.keep} queries passed; of the last shard {last:.1%} did, less "
+            f"than min_yield, so no more are sampled"
+        )
+        return None
+    # A yield of nothing must not ask for everything at once.
+    wanted = (settings.keep - kept) * rows / max(kept, 1)
+    return _whole_shards(recipe, rows + min(ceil(wanted), 3 * rows))
+
+
+def _whole_shards(recipe: Recipe, rows: int) -> int:
+    return min(recipe.rows, -(-rows // recipe.shard_rows) * recipe.shard_rows)
 
 
 @contextmanager
@@ -259,6 +302,16 @@ def _check_filters(recipe: Recipe) -> None:
         raise RecipeError(
             f"{recipe.place('screen', 'languages')}: to screen by language, `annotate` needs "
             "`language: {}`."
+        )
+    if recipe.screen.quotas and not annotate.judge:
+        raise RecipeError(
+            f"{recipe.place('screen', 'quotas')}: quotas are of categories, so `annotate` needs "
+            "`judge: {}`."
+        )
+    if recipe.screen.quotas and recipe.screen.keep is None:
+        raise RecipeError(
+            f"{recipe.place('screen', 'quotas')}: quotas are shares of `screen.keep`; say how many "
+            "queries shall pass."
         )
     if recipe.screen.where is not None:
         _parse(recipe, recipe.screen.where, [*sample.COLUMNS, *labels], "screen", "where")

@@ -6,6 +6,7 @@ key, and what to write instead.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from magpie_hub import presets
+from magpie_hub import presets, schema
 from magpie_hub.errors import RecipeError
 from magpie_hub.layout import MAX_PERIOD, Layout, pattern
 from magpie_hub.origin import Origin, dotted, explain, override
@@ -110,11 +111,30 @@ class Sample(_Part):
 
 class Screen(_Part):
     """What a query must pass before it is answered. Empty, cut off, leaked and garbled ones never
-    do."""
+    do.
+
+    With ``keep``, sampling goes on until so many have passed, as long as ``rows`` allow it and at
+    least ``min_yield`` of those sampled last did. ``quotas`` are the shares of ``keep`` that
+    categories get; what they leave is for the others."""
 
     dedup: Literal["exact", "none"] = "exact"
     languages: tuple[str, ...] = ()
     where: str | None = None
+    keep: int | None = Field(None, ge=1)
+    min_yield: float = Field(0.0, ge=0, le=1)
+    quotas: dict[str, float] = Field(default_factory=dict)
+
+    @field_validator("quotas")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if name not in schema.CATEGORIES:
+                close = difflib.get_close_matches(name, schema.CATEGORIES, n=1)
+                hint = f"did you mean '{close[0]}'" if close else ", ".join(schema.CATEGORIES)
+                raise ValueError(f"'{name}' is no category; {hint}")
+        if any(share < 0 for share in value.values()) or sum(value.values()) > 1 + 1e-9:
+            raise ValueError("shares are not negative and add up to 1 at most")
+        return value
 
 
 class Answering(_Part):

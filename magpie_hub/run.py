@@ -146,14 +146,16 @@ class Run:
         stages: tuple[StageInfo, ...],
         *,
         alone: bool = True,
+        rows: int | None = None,
     ) -> Run:
         """Make the run, or resume the one in ``place``. ``RunMismatch`` names the keys in which the
         recipe contradicts rows that are there. Call it under :func:`locked`; ``alone``: nobody else
-        works on the run."""
+        works on the run. ``rows``: the slots to lay out so far, where they are not all of the
+        recipe's."""
         folder = open_folder(place)
         info = RunInfo(
             shard_rows=recipe.shard_rows,
-            rows=recipe.rows,
+            rows=rows or recipe.rows,
             stages=stages,
             versions={lib: metadata.version(lib) for lib in _LIBRARIES if _installed(lib)},
         )
@@ -168,6 +170,12 @@ class Run:
         folder.write(INFO, f"{info.model_dump_json(indent=2)}\n".encode())
         folder.write(RECIPE, recipe.to_yaml().encode())
         return cls(folder, recipe, info)
+
+    @classmethod
+    def rows_at(cls, place: str | Path) -> int:
+        """The slots laid out in ``place``; 0 where there is no run."""
+        info = _read_info(open_folder(place))
+        return info.rows if info else 0
 
     @property
     def path(self) -> Path:

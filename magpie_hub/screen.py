@@ -6,8 +6,6 @@ is answered. Nothing is deleted: each query keeps a verdict, with the reason in 
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -19,10 +17,12 @@ import pyarrow as pa
 from magpie_hub import schema
 from magpie_hub.filters import Filter
 from magpie_hub.pool import joined, store
+from magpie_hub.quotas import Quotas
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Local
 from magpie_hub.template import ChatTemplate, leaks
+from magpie_hub.words import text_key
 
 Reason = tuple[str, str]
 
@@ -39,6 +39,10 @@ def rules_keys(recipe: Recipe) -> dict[str, str]:
 def info(recipe: Recipe, sample: StageInfo, labels: list[StageInfo]) -> StageInfo:
     """``labels`` are the annotators of queries; the gate may ask for their columns."""
     keys = rules_keys(recipe) | {"where": recipe.screen.where or "none"}
+    if recipe.screen.keep is not None:
+        keys["keep"] = str(recipe.screen.keep)
+        quotas = recipe.screen.quotas.items()
+        keys["quotas"] = ", ".join(f"{name} {share:g}" for name, share in quotas) or "none"
     keys["labels"] = ", ".join(f"{stage.name} {stage.fingerprint[:8]}" for stage in labels)
     return StageInfo(
         name="screen",
@@ -54,11 +58,14 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
     """A verdict for every query. ``labels`` are the names of annotate stages whose columns the
     gate asks for."""
     where = run.recipe.screen.where
+    quotas = Quotas(run, run.recipe.screen) if run.recipe.screen.keep is not None else None
 
     def make(shard: int, _: set[str]) -> pa.Table:
         verdicts = rules.verdicts(shard)
         if where is not None:
             _gate(run, shard, where, labels, verdicts)
+        if quotas is not None:
+            _fill(run, shard, quotas, verdicts)
         return pa.Table.from_pylist(
             [
                 {
@@ -72,7 +79,20 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
             schema=schema.VERDICTS,
         )
 
-    return Local("screen", make, orderly=rules.orderly)
+    return Local("screen", make, orderly=rules.orderly, in_order=quotas is not None)
+
+
+def _fill(run: Run, shard: int, quotas: Quotas, verdicts: dict[str, Reason | None]) -> None:
+    """Turn away, in ``verdicts``, those for which there is no room any more."""
+    quotas.count_up_to(shard)
+    passed = [name for name, reason in verdicts.items() if reason is None]
+    categories: list[str | None] = [None] * len(passed)
+    if run.recipe.screen.quotas:
+        ids = pa.chunked_array([pa.array(passed, pa.string())])
+        categories = joined(run, shard, ids, ["judge"])["category"].to_pylist()
+    for name, category in zip(passed, categories, strict=True):
+        verdicts[name] = quotas.admit(category)
+    quotas.close(shard)
 
 
 class Rules:
@@ -207,14 +227,6 @@ def malformed(
     found = (leaks(query, template) for template in templates)
     detail = next((reason for reason in found if reason), None)
     return ("leaked", detail) if detail else None
-
-
-def text_key(query: str) -> int:
-    """64 bits, equal for texts that differ in case, white space or Unicode form alone. Among 4 M
-    texts, two that differ share one with a chance of 4 in 10 million."""
-    text = " ".join(unicodedata.normalize("NFKC", query).casefold().split())
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
 
 
 def _gate(

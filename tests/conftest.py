@@ -50,6 +50,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.notes: list[str] = []
         self.tokens = 0
 
     def begin(self, stage: str, *, total: int, done: int) -> None:
@@ -64,7 +65,7 @@ class Silent:
         pass
 
     def note(self, line: str) -> None:
-        pass
+        self.notes.append(line)
 
 
 def small(*overrides: str) -> Recipe:
