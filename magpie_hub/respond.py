@@ -69,12 +69,11 @@ def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
 
     def part(number: int, source: Source, settings: Responder) -> Asking:
         def job(shard: int, have: set[str]) -> dict[str, Steps]:
-            his = {slot.id for slot in run.slots(shard) if slot.responder == number}
-            return {
-                name: answer(source, settings, query, derive_seed(f"{stage}:{name}", 0))
-                for name, query in kept(run, shard)
-                if name in his and name not in have
-            }
+            rows = [row for row in kept(run, shard) if row[0] not in have]
+            if len(responders) > 1:
+                his = {slot.id for slot in run.slots(shard) if slot.responder == number}
+                rows = [row for row in rows if row[0] in his]
+            return answers(source, settings, rows, stage)
 
         return Asking("respond", source.model, job, part=number, parts=len(responders))
 
@@ -84,17 +83,23 @@ def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
     ]
 
 
-def answer(source: Source, settings: Answers, query: str, seed: int) -> Steps:
-    """One answer, as ``schema.RESPONSES`` stores it."""
+def answers(
+    source: Source, settings: Answers, rows: Sequence[tuple[str, str]], stage: str
+) -> dict[str, Steps]:
+    """The answers to ``rows`` of (id, query), as ``schema.RESPONSES`` stores them; ``stage`` is the
+    fingerprint from which their seeds follow."""
+    prompts = source.template.answer_prompts([query for _, query in rows])
+    decoding = Decoding(settings.temperature, settings.top_p, settings.max_tokens)
+    stops = source.template.answer_stop_ids
+    return {
+        name: _answer(source, Request(prompt, decoding, stops, derive_seed(f"{stage}:{name}", 0)))
+        for (name, _), prompt in zip(rows, prompts, strict=True)
+    }
+
+
+def _answer(source: Source, request: Request) -> Steps:
     template = source.template
-    [completion] = yield [
-        Request(
-            prompt=template.answer_prompt(query),
-            decoding=Decoding(settings.temperature, settings.top_p, settings.max_tokens),
-            stop_ids=template.answer_stop_ids,
-            seed=seed,
-        )
-    ]
+    [completion] = yield [request]
     thinking, text = template.split(completion.token_ids)
     return {
         "response": text.strip(),

@@ -7,6 +7,7 @@ once, when nothing is left for it, and not at the end of a batch or a stage.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -79,6 +80,7 @@ class Scheduler:
                     time.sleep(_LOOK_AGAIN)
                     self._look_again()
         finally:
+            gc.unfreeze()
             for engine in self._engines.values():
                 engine.close()
             for stage, shard in self._held:
@@ -185,11 +187,14 @@ class Scheduler:
 
     def _engine(self, who: Who) -> Engine:
         if who not in self._engines:
+            gc.unfreeze()
             for other in [w for w, engine in self._engines.items() if engine.exclusive]:
                 self._engines.pop(other).close()
             work = self._works[self._places.wanted()[who]]
             assert isinstance(work, Asking)
             self._engines[who] = self._open_engine(work.model, work.task)
+            # What is loaded now stays: collections need not look at it again and again.
+            gc.freeze()
         return self._engines[who]
 
     def _drive(self, who: Who) -> None:

@@ -11,8 +11,8 @@ from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
 from magpie_hub.pool import store
 from magpie_hub.recipe import Against
-from magpie_hub.respond import answer, kept
-from magpie_hub.run import Run, StageInfo, derive_seed
+from magpie_hub.respond import answers, kept
+from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Asking, ReadSource, Source, Steps
 
 
@@ -133,10 +133,7 @@ def comparing(run: Run, settings: Against, source: Source) -> Asking:
     stage = run.stage("baseline").fingerprint
 
     def job(shard: int, have: set[str]) -> dict[str, Steps]:
-        return {
-            name: answer(source, settings, query, derive_seed(f"{stage}:{name}", 0))
-            for name, query, _ in answered(run, shard)
-            if name not in have
-        }
+        rows = [(name, query) for name, query, _ in answered(run, shard) if name not in have]
+        return answers(source, settings, rows, stage)
 
     return Asking("baseline", source.model, job)

@@ -44,8 +44,14 @@ _CPU_ENVIRONMENT = {
     # It would reserve a core for others and keep to one core.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
-_CPU_OPTIONS = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
-"""vLLM's own blocks on a CPU hold 128 tokens, and only whole blocks of a prompt can be reused."""
+_CPU_OPTIONS = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    # vLLM's own blocks on a CPU hold 128 tokens, and only whole blocks of a prompt can be reused.
+    "block_size": 32,
+    # vLLM 0.32 dies on a CPU where it reads the prompt of a seeded request in two pieces.
+    "enable_chunked_prefill": False,
+}
 _ONE_THREAD_BELOW = 100_000_000
 """Bytes of weights: see the transformers engine."""
 _OWN = {"model", "tokenizer", "runner", "generation_config", "disable_log_stats"}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from magpie_hub.template.chat import ChatTemplate
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
-_FOREIGN = re.compile(
+FOREIGN = re.compile(
     r"<\|(?:im_(?:start|end|sep)|endoftext|end_of_text|begin_of_text|eot_id|(?:start|end)_header_id"
     r"|end|eot|user|assistant|system)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"
 )
@@ -81,7 +81,7 @@ def leaks(text: str, template: ChatTemplate) -> str | None:
     for mark in (*template.literals, *template.thinking.marks):
         if mark in text:
             return f"holds the template's {mark}"
-    if found := _FOREIGN.search(text):
+    if found := FOREIGN.search(text):
         return f"holds another template's {found.group()}"
     lines = _Lines.of(text)
     rules: tuple[Callable[[_Lines], str | None], ...] = (_thinking, _role, _steps, _answer)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from magpie_hub.errors import UsageError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 Message = Mapping[str, str]
@@ -80,16 +81,43 @@ class Renderer:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def batch(self, texts: list[str]) -> list[tuple[int, ...]]:
-        """``ids`` of many short texts, in one call."""
+        """``ids`` of many texts, in one call."""
+        if self._fast is not None:
+            found = self._fast.encode_batch_fast(texts, add_special_tokens=False)
+            return [tuple(encoding.ids) for encoding in found]
         return [tuple(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+    def encode_each(self, conversations: Sequence[Sequence[Message]]) -> list[tuple[int, ...]]:
+        """``encode`` of many, in a third of its time: rendered one by one and tokenised together,
+        where that gives the first of them the same tokens."""
+        if not conversations:
+            return []
+        texts = [self.text(messages) for messages in conversations]
+        found = self.batch(texts)
+        if found[0] != self.encode(conversations[0]):
+            return [self.encode(messages) for messages in conversations]
+        spelled = (any(self.controls.search(m["content"]) for m in c) for c in conversations)
+        return [
+            self.encode(messages) if controls else ids
+            for messages, ids, controls in zip(conversations, found, spelled, strict=True)
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Special tokens stay visible: in a query they are a leak."""
+        if self._fast is not None:
+            return str(self._fast.decode(list(ids), skip_special_tokens=False))
         text = self.tokenizer.decode(
             list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         assert isinstance(text, str)
         return text
+
+    @cached_property
+    def _fast(self) -> Tokenizer | None:
+        """What does the work in nearly all tokenizers; called many times, the wrapping costs more
+        than the work."""
+        fast: Tokenizer | None = getattr(self.tokenizer, "backend_tokenizer", None)
+        return fast
 
     @cached_property
     def control_ids(self) -> dict[str, int]:

@@ -1,0 +1,146 @@
+"""Benchmarks run, end with their line of JSON, and measure what they say."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KEYS = ["name", "ratio", "ours", "theirs", "runs", "machine", "versions"]
+
+
+def benchmark(name: str, *options: str) -> dict[str, Any]:
+    """The last line of a benchmark's output."""
+    command = [sys.executable, f"benchmarks/{name}.py", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert list(found) == KEYS
+    assert found["name"] == name
+    assert found["machine"]["CPU"] and found["versions"]["magpie-hub"]
+    return found
+
+
+SIDES = """
+from harness import Meter, Side, alternate, digest, ratios, same
+from report import arguments, finish
+
+def work(meter: Meter, *, loops: int, made: list[int]) -> None:
+    for number in meter.rounds():
+        with meter.part() as part:
+            sum(range(loops))
+            len(bytearray(loops))
+        part.work, part.digest = 1, digest([*made, number])
+        if not made:
+            raise ValueError("nothing to do")
+
+if __name__ == "__main__":
+    args = arguments("Try.")
+    sides = [
+        Side("ours", work, {"loops": 2_000_000, "made": [1, 2]}),
+        Side("theirs", work, {"loops": 40_000_000, "made": [2, 1]}),
+        Side("other", work, {"loops": 10, "made": [3]}),
+    ]
+    runs = alternate(sides, rounds=2)
+    assert same(runs, "ours", "theirs") and not same(runs, "ours", "other")
+    ratio = ratios(runs, "ours", "theirs")
+    finish("try", ratio=ratio.median, ours=ratio.ours, theirs=ratio.theirs, runs=runs,
+           libraries=["pyarrow", "no-such-library"], as_json=args.json)
+    alternate([Side("broken", work, {"loops": 1, "made": []})])
+"""
+
+
+def test_sides_take_turns_in_processes_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "try.py").write_text(SIDES, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks")}
+    command = [sys.executable, str(tmp_path / "try.py"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert list(found) == KEYS
+    order = [(run["round"], run["side"]) for run in found["runs"]]
+    assert order == [(n, side) for n in (0, 1) for side in ("ours", "theirs", "other")]
+    assert found["ratio"] > 3
+    peaks = {run["side"]: run["parts"]["all"]["peak"] for run in found["runs"]}
+    assert 30_000_000 < peaks["theirs"] - peaks["ours"] < 60_000_000
+    assert "no-such-library" not in found["versions"] and "pyarrow" in found["versions"]
+    assert done.returncode == 1
+    assert "the side 'broken' failed" in done.stderr and "nothing to do" in done.stderr
+
+
+def shard(*rows: tuple[str, int]) -> bytes:
+    table = pa.Table.from_pylist([{"id": name, "value": value} for name, value in rows])
+    with io.BytesIO() as file:
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        return file.getvalue()
+
+
+def test_rows_that_kills_lose_double_or_change_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    compare = import_module("kills").compare
+    whole = {"0": shard(("a", 1), ("b", 2)), "1": shard(("c", 3))}
+    assert not any(compare(whole, dict(whole)).values())
+    killed = {"0": shard(("a", 1), ("a", 1), ("b", 5)), "2": shard(("d", 4))}
+    assert compare(whole, killed) == {"lost": 1, "doubled": 2, "changed": 1, "different": 3}
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+def test_the_stages_write_what_bare_vllm_writes_at_its_speed_or_near() -> None:
+    found = benchmark("throughput", "--quick")
+    assert {run["side"] for run in found["runs"]} == {"stages", "bare vLLM"}
+    assert 0.3 < found["ratio"] < 3
+    assert found["ours"] > 100 and found["theirs"] > 100
+    made: dict[int, set[Any]] = {}
+    for run in found["runs"]:
+        parts = run["parts"]
+        assert list(parts) == ["sample", "respond"]
+        assert all(part["work"] > 500 and part["cpu"] > 0 for part in parts.values())
+        made.setdefault(run["round"], set()).add(tuple(p["digest"] for p in parts.values()))
+    assert len(made) == 3 and all(len(each) == 1 for each in made.values())
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+def test_the_gpu_benchmark_goes_its_way_on_a_cpu() -> None:
+    found = benchmark("gpu", "--tiny")
+    assert found["ours"].keys() == found["theirs"].keys() == {"tokens_per_s", "queries", "answers"}
+    assert all(value > 0 for side in ("ours", "theirs") for value in found[side].values())
+
+
+def test_the_gpu_benchmark_says_what_it_needs() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    command = [sys.executable, "benchmarks/gpu.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stdout == "" and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_kills_leave_no_trace() -> None:
+    found = benchmark("kills", "--quick")
+    assert found["ours"] == {"lost": 0, "doubled": 0, "changed": 0}
+    assert found["ratio"] == 0
+    ends = [each for batch in found["runs"] for each in batch["ends"]]
+    assert sum(each.count("killed") for each in ends) >= 6
+    assert all(each[-1] == "0" for each in ends)
+
+
+@pytest.mark.slow
+def test_the_driver_needs_no_more_memory_for_more_slots() -> None:
+    found = benchmark("driver_memory", "--quick")
+    small, large = ([p["peak"] for p in run["parts"].values()][0] for run in found["runs"])
+    assert found["ours"] == large < found["theirs"]
+    assert large < small + 60_000_000
