@@ -33,7 +33,7 @@ screen: {languages: [en, es, fr, de, zh]}
 respond: {max_tokens: 32}
 annotate:
   language: {among: [en, es, fr, de, zh]}
-  judge:
+  judge: {passes: three}
   reward: {model: "bundled:reward"}
 """
 Rows = Mapping[str, object]
