@@ -233,6 +233,23 @@ def test_scores_are_those_of_the_transformers_scorer(garage: Garage) -> None:
     assert got[4].finish_reason == "error"
 
 
+def test_without_seeds_of_its_own_a_row_draws_from_the_engine(garage: Garage) -> None:
+    engine = garage.engine(row_seeds=False)
+    assert engine.facts.determinism == "plan"
+    twice = [complete(engine, queries(24)) for _ in range(2)]
+    assert tokens(twice[0]) != tokens(twice[1])
+
+
+def test_many_prompts_with_seeds_are_read(garage: Garage) -> None:
+    """More than one step takes: vLLM 0.32 dies on a CPU where it cuts such a prompt in two."""
+    text = "What is the capital of France? " * 8
+    warm = Decoding(temperature=1.0, top_p=1.0, max_tokens=2)
+    engine = garage.engine(max_num_seqs=128)
+    asked = [answer(f"{i}. {text}", decoding=warm, seed=i) for i in range(128)]
+    assert sum(len(request.prompt) for request in asked) > 4096
+    assert all(completion.finish_reason != "error" for completion in complete(engine, asked))
+
+
 def test_options_reach_vllm(garage: Garage) -> None:
     engine = garage.engine(max_num_seqs=3, max_model_len=64)
     assert engine.capacity == 6
