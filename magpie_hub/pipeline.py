@@ -13,14 +13,14 @@ from math import ceil
 from pathlib import Path
 
 from magpie_hub import models, respond, sample, screen, template
-from magpie_hub.annotate import judge, language, reward, safety
+from magpie_hub.annotate import compare, judge, language, looks, reward, safety
 from magpie_hub.claims import Alone, Claims
 from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.errors import Interrupted, RecipeError, UsageError
 from magpie_hub.filters import Filter
 from magpie_hub.locks import locked
 from magpie_hub.quotas import kept_so_far
-from magpie_hub.recipe import Judge, Recipe, RewardModel, Safety
+from magpie_hub.recipe import Judge, Language, Recipe, RewardModel, Safety
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.scheduler import Scheduler, Stop
 from magpie_hub.stage import Progress, ReadSource, Source, Work
@@ -129,17 +129,34 @@ class Plan:
         recipe = self.recipe
         sampling = sample.info(recipe, self.asker.model, self.asker.template)
         labels: list[StageInfo] = []
-        spoken = None
         if recipe.annotate.language:
-            spoken = language.info(recipe, recipe.annotate.language, sampling)
-            labels.append(spoken)
+            labels.append(language.info(recipe, recipe.annotate.language, sampling))
+        if against := recipe.annotate.contamination:
+            try:
+                labels.append(looks.contamination_info(against, sampling))
+            except UsageError as error:
+                place = recipe.place("annotate", "contamination", "against")
+                raise RecipeError(f"{place}: {error}") from error
+        looked_at = tuple(labels)
         if self.judge and recipe.annotate.judge:
             labels.append(
-                judge.info(recipe, recipe.annotate.judge, self.judge.model, sampling, spoken)
+                judge.info(recipe, recipe.annotate.judge, self.judge.model, sampling, looked_at)
             )
+        if near := recipe.annotate.neighbors:
+            try:
+                labels.append(compare.neighbors_info(recipe, near, sampling, looked_at))
+            except UsageError as error:
+                place = recipe.place("annotate", "neighbors", "model")
+                raise RecipeError(f"{place}: {error}") from error
+        if same := recipe.annotate.duplicates:
+            labels.append(compare.duplicates_info(recipe, same, sampling, labels))
         screening = screen.info(recipe, sampling, labels)
         answering = respond.info(recipe, self.responders, after=sampling, gate=screening)
         stages = [sampling, *labels, screening, answering]
+        if recipe.annotate.text:
+            stages.append(looks.text_info(answering))
+        if recipe.annotate.pii:
+            stages.append(looks.pii_info(recipe.annotate.pii, self.asker.template, answering))
         if self.guard:
             stages.append(safety.info(self.guard, answering))
         second = None
@@ -158,14 +175,28 @@ class Plan:
             return works
         if settings.language:
             works.append(language.telling(run, settings.language))
+        if settings.contamination:
+            works.append(looks.comparing(run, settings.contamination))
         if self.judge and settings.judge:
             works.append(judge.judging(run, settings.judge, self.judge, rules))
-        works.append(screen.screening(run, rules, tuple(work.stage for work in works[1:])))
+        if settings.neighbors:
+            works.append(compare.neighboring(run, settings.neighbors, rules))
+        if settings.duplicates:
+            works.append(compare.comparing(run, settings.duplicates, rules))
+        works.append(
+            screen.screening(
+                run, rules, tuple(work.stage for work in works[1:] if work.stage != "duplicates")
+            )
+        )
         if until == "screen":
             return works
         works += respond.responding(run, self.responders)
         if until == "respond":
             return works
+        if settings.text:
+            works.append(looks.looking(run, settings.language or Language()))
+        if settings.pii:
+            works.append(looks.searching(run, self.asker.template))
         if self.guard:
             works.append(safety.guarding(run, self.guard))
         if self.second and settings.reward and settings.reward.against:
@@ -290,14 +321,23 @@ def _stoppable(out: str, stop: Stop, progress: Progress) -> Iterator[None]:
 def _check_filters(recipe: Recipe) -> None:
     annotate = recipe.annotate
     labels: list[str] = ["language"] if annotate.language else []
+    labels += ["contaminated_by"] if annotate.contamination else []
     if annotate.judge:
         labels += [
             column for prompt in judge.prompts(annotate.judge.passes) for column in prompt.columns
         ]
     behind = ["safety"] if annotate.safety else []
+    behind += looks.TEXT if annotate.text else []
+    behind += ["pii"] if annotate.pii else []
     if annotate.reward:
         behind.append("reward")
         behind += ["reward_difference"] if annotate.reward.against else []
+    labels += compare.NEIGHBORS if annotate.neighbors else []
+    if annotate.duplicates and annotate.duplicates.neighbors and not annotate.neighbors:
+        raise RecipeError(
+            f"{recipe.place('annotate', 'duplicates', 'neighbors')}: to tell duplicates by their "
+            "neighbours, `annotate` needs `neighbors: {}`."
+        )
     if recipe.screen.languages and not annotate.language:
         raise RecipeError(
             f"{recipe.place('screen', 'languages')}: to screen by language, `annotate` needs "

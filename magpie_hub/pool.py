@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from magpie_hub import schema
 from magpie_hub.accounts import accounts, total
-from magpie_hub.errors import UsageError
+from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
 from magpie_hub.run import Run
@@ -24,8 +24,9 @@ _STORED = {
     "screen": schema.VERDICTS,
     "respond": schema.RESPONSES,
     "baseline": schema.RESPONSES,
+    "duplicates": schema.DUPLICATES,
 }
-_UNPUBLISHED = {"screen", "baseline"}
+_UNPUBLISHED = {"screen", "baseline", "duplicates"}
 
 
 def store(run: Run, stage: str) -> ShardStore:
@@ -66,10 +67,15 @@ def rejections(run: Run) -> dict[str, int]:
             answers = joined(run, shard, kept, ["respond"])
             empty = pc.equal(answers["response"], "")
             counts["no answer"] += pc.sum(empty).as_py() or 0
+            rest = answers.filter(pc.invert(empty))["id"]
             if _guarded(run) and shard not in left["safety"]:
-                answered = answers.filter(pc.invert(empty))["id"]
-                verdict = joined(run, shard, answered, ["safety"])["safety"]
-                counts["unsafe"] += len(verdict) - verdict.to_pylist().count(SAFE)
+                safe = pc.equal(joined(run, shard, rest, ["safety"])["safety"], SAFE)
+                safe = pc.fill_null(safe, False)
+                counts["unsafe"] += len(rest) - (pc.sum(safe).as_py() or 0)
+                rest = rest.filter(safe)
+            if _drops_pii(run) and shard not in left["pii"]:
+                found = joined(run, shard, rest, ["pii"])["pii"].to_pylist()
+                counts["pii"] += sum(map(bool, found))
     return {reason: count for reason, count in counts.most_common() if count}
 
 
@@ -77,6 +83,11 @@ def _guarded(run: Run) -> bool:
     """Whether what the guard does not call safe is kept back."""
     settings = run.recipe.annotate.safety
     return settings is not None and not settings.keep
+
+
+def _drops_pii(run: Run) -> bool:
+    settings = run.recipe.annotate.pii
+    return settings is not None and settings.action == "drop"
 
 
 class RunPool:
@@ -112,11 +123,25 @@ class RunPool:
             rows = rows.filter(pc.not_equal(rows["response"], ""))
             if _guarded(self._run):
                 rows = rows.filter(pc.equal(rows["safety"], SAFE))
+            rows = self._without_pii(rows)
             if self._further:
                 rows = rows.append_column("rewards", self._rewards(shard, rows))
             rows = rows.append_column("messages", _messages(rows))
             rows = rows.append_column("turns", pa.array([1] * len(rows), pa.int64()))
             yield rows.select(self.columns()).cast(schema.arrow_schema(self.columns()))
+
+    def _without_pii(self, rows: pa.Table) -> pa.Table:
+        settings = self._run.recipe.annotate.pii
+        if settings is None or settings.action == "keep":
+            return rows
+        found = pc.greater(pc.list_value_length(rows["pii"]), 0)
+        if settings.action == "block" and pc.any(found).as_py():
+            row = rows.filter(found).slice(0, 1).to_pylist()[0]
+            raise InvalidData(
+                f"row {row['id']} holds {', '.join(row['pii'])}, and nothing like it is released; "
+                "set annotate.pii.action to drop, to leave such rows out, or to keep."
+            )
+        return rows.filter(pc.invert(found))
 
     def _rewards(self, shard: int, rows: pa.Table) -> pa.Array:
         """Each row's scores, the first model's first."""

@@ -234,9 +234,68 @@ class Language(_Part):
     among: tuple[str, ...] = ()
 
 
+class Text(_Part):
+    """Lengths, loops, refusals, the answer's language and format, leaks."""
+
+
+class Pii(_Part):
+    """Secrets and personal data. Rows with any ``block`` a release, are left out (``drop``) or are
+    published with their label (``keep``)."""
+
+    action: Literal["block", "drop", "keep"] = "block"
+
+
+class Benchmark(_Part):
+    """Items of which no query should hold the words: a ``file`` (.jsonl, .json, .csv, .parquet,
+    .txt) or a dataset on the ``hub``; of the ``fields`` named."""
+
+    name: str = Field(min_length=1)
+    file: str | None = None
+    hub: str | None = None
+    config: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    fields: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Benchmark:
+        if (self.file is None) == (self.hub is None):
+            raise ValueError("a benchmark has a file or a hub, one of them")
+        return self
+
+
+class Contamination(_Part):
+    """A query that shares a run of ``words`` with a benchmark's item is turned away."""
+
+    against: tuple[Benchmark, ...] = Field(min_length=1)
+    words: int = Field(13, ge=3)
+
+
+class Neighbors(_Part):
+    """The nearest other query of each, by embeddings; below ``threshold`` (squared L2; 0.05 is a
+    cosine of 0.975) a neighbour counts as a repetition."""
+
+    model: str = "sentence-transformers/all-mpnet-base-v2"
+    revision: str | None = None
+    threshold: float = Field(0.05, ge=0, le=4)
+
+
+class Duplicates(_Part):
+    """Queries that nearly repeat another are turned away: from a Jaccard similarity of ``jaccard``
+    of their words on, and from nearest neighbours less than ``neighbors`` apart."""
+
+    jaccard: float = Field(0.8, gt=0, le=1)
+    neighbors: float | None = Field(None, ge=0, le=4)
+
+
 class Annotate(_Part):
     language: Language | None = None
+    contamination: Contamination | None = None
     judge: Judge | None = None
+    neighbors: Neighbors | None = None
+    duplicates: Duplicates | None = None
+    text: Text | None = None
+    pii: Pii | None = None
     safety: Safety | None = None
     reward: Reward | None = None
 

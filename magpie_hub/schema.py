@@ -83,6 +83,8 @@ COLUMNS = (
     ),
     Column("language", pa.string(), "annotate", "the query's language, ISO 639-1; und: unsure"),
     Column("safety", pa.string(), "annotate", "safe, or the guard's category"),
+    Column("pii", pa.list_(pa.string()), "annotate", "kinds of secrets and personal data found"),
+    Column("contaminated_by", pa.string(), "annotate", "a benchmark's item with the same words"),
     Column(
         "min_neighbor_distance", pa.float64(), "annotate", "distance to the nearest other query"
     ),
@@ -101,6 +103,15 @@ COLUMNS = (
     Column("query_tokens", pa.int64(), "sample", "length of the query in tokens"),
     Column("response_tokens", pa.int64(), "respond", "length of the answer in tokens"),
     Column("turns", pa.int64(), "respond", "user turns in the conversation"),
+    Column("query_chars", pa.int64(), "annotate", "length of the query in characters"),
+    Column("response_chars", pa.int64(), "annotate", "length of the answer in characters"),
+    Column("repetition", pa.float64(), "annotate", "share of the answer's 4-word runs seen before"),
+    Column("loop", pa.bool_(), "annotate", "the answer ends by saying one thing over and over"),
+    Column("refusal", pa.bool_(), "annotate", "the answer opens by declining"),
+    Column("response_language", pa.string(), "annotate", "the answer's language; und: unsure"),
+    Column("same_language", pa.bool_(), "annotate", "query and answer are in one; null: unsure"),
+    Column("format", pa.list_(pa.string()), "annotate", "code, table, math, list, markdown"),
+    Column("leaked", pa.string(), "annotate", "what leaked into the answer, or null"),
 )
 
 _BY_NAME = {column.name: column for column in COLUMNS}
@@ -183,6 +194,14 @@ QUERIES = pa.schema(
 )
 VERDICTS = pa.schema(
     [("id", pa.string()), ("kept", pa.bool_()), ("reason", pa.string()), ("detail", pa.string())]
+)
+DUPLICATES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("duplicate_of", pa.string()),
+        ("duplicate_reason", pa.string()),
+        ("error", pa.string()),
+    ]
 )
 RESPONSES = pa.schema(
     [

@@ -62,6 +62,8 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
 
     def make(shard: int, _: set[str]) -> pa.Table:
         verdicts = rules.verdicts(shard)
+        if any(stage.name == "duplicates" for stage in run.info.stages):
+            _thin_out(run, shard, verdicts)
         if where is not None:
             _gate(run, shard, where, labels, verdicts)
         if quotas is not None:
@@ -80,6 +82,14 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
         )
 
     return Local("screen", make, orderly=rules.orderly, in_order=quotas is not None)
+
+
+def _thin_out(run: Run, shard: int, verdicts: dict[str, Reason | None]) -> None:
+    """Turn away, in ``verdicts``, what nearly repeats a query that is kept."""
+    for row in store(run, "duplicates").read(shard).to_pylist():
+        if row["duplicate_of"] is not None:
+            how = f"{row['duplicate_reason']}: {row['duplicate_of']}"
+            verdicts[row["id"]] = ("near duplicate", how)
 
 
 def _fill(run: Run, shard: int, quotas: Quotas, verdicts: dict[str, Reason | None]) -> None:
@@ -107,6 +117,7 @@ class Rules:
         self._rules: tuple[Callable[[dict[str, Any]], Reason | None], ...] = (
             self._failed,
             self._malformed,
+            self._contaminated,
             self._duplicate,
             self._language,
         )
@@ -125,6 +136,10 @@ class Rules:
             languages = store(self._run, "language").read(shard)["language"].to_pylist()
             for row, language in zip(table, languages, strict=True):
                 row["language"] = language
+        if any(stage.name == "contamination" for stage in self._run.info.stages):
+            found = store(self._run, "contamination").read(shard)["contaminated_by"].to_pylist()
+            for row, item in zip(table, found, strict=True):
+                row["contaminated_by"] = item
         if self.orderly:
             self._index(shard)
             start = shard * self._run.info.shard_rows
@@ -168,6 +183,10 @@ class Rules:
             templates=self._templates,
             max_tokens=self._run.recipe.sample.max_tokens,
         )
+
+    def _contaminated(self, row: dict[str, Any]) -> Reason | None:
+        item = row.get("contaminated_by")
+        return None if item is None else ("contaminated", f"shares words with {item}")
 
     def _duplicate(self, row: dict[str, Any]) -> Reason | None:
         first = row.get("first")

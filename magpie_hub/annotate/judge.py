@@ -65,11 +65,13 @@ def _read(name: str) -> Prompt:
 
 
 def info(
-    recipe: Recipe, settings: Judge, model: Model, sample: StageInfo, language: StageInfo | None
+    recipe: Recipe, settings: Judge, model: Model, sample: StageInfo, labels: Sequence[StageInfo]
 ) -> StageInfo:
+    """``labels`` are what the rules of the screen look at besides the query."""
     asked = prompts(settings.passes)
     hashes = [prompt.sha256 for prompt in asked]
-    coverage = json.dumps([rules_keys(recipe), language.fingerprint if language else None])
+    before: list[str | None] = [stage.fingerprint for stage in labels] or [None]
+    coverage = json.dumps([rules_keys(recipe), *before])
     return StageInfo(
         name="judge",
         folder="annotations/judge",

@@ -1,0 +1,1 @@
+"""Texts as vectors, and the exact nearest neighbour of each among all of them."""
