@@ -154,7 +154,7 @@ class Plan:
         answering = respond.info(recipe, self.responders, after=sampling, gate=screening)
         stages = [sampling, *labels, screening, answering]
         if recipe.annotate.text:
-            stages.append(looks.text_info(answering))
+            stages.append(looks.text_info(recipe.annotate.language or Language(), answering))
         if recipe.annotate.pii:
             stages.append(looks.pii_info(recipe.annotate.pii, self.asker.template, answering))
         if self.guard:

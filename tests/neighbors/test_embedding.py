@@ -116,7 +116,7 @@ def test_without_sentence_transformers_the_extra_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sentence_transformers", None)
-    with pytest.raises(MissingExtra, match=r"magpie-hub\[annotate\]"):
+    with pytest.raises(MissingExtra, match=r"magpie-hub\[neighbors\]"):
         Embedder(str(folder))
 
 
