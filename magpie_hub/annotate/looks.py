@@ -16,7 +16,7 @@ from magpie_hub.annotate import pii, text
 from magpie_hub.annotate.contamination import Benchmarks, Item, read_file, read_hub
 from magpie_hub.annotate.language import IDENTIFIERS, named
 from magpie_hub.annotate.reward import answered
-from magpie_hub.errors import UsageError
+from magpie_hub.errors import HubError, UsageError
 from magpie_hub.pool import store
 from magpie_hub.recipe import Benchmark, Contamination, Language, Pii
 from magpie_hub.run import Run, StageInfo
@@ -132,14 +132,21 @@ def _items(benchmark: Benchmark) -> list[Item]:
     if benchmark.file is not None:
         return read_file(benchmark.name, Path(benchmark.file), benchmark.fields)
     assert benchmark.hub is not None
-    return read_hub(
-        benchmark.name,
-        benchmark.hub,
-        benchmark.fields,
-        config=benchmark.config,
-        split=benchmark.split,
-        revision=benchmark.revision,
-    )
+    try:
+        return read_hub(
+            benchmark.name,
+            benchmark.hub,
+            benchmark.fields,
+            config=benchmark.config,
+            split=benchmark.split,
+            revision=benchmark.revision,
+        )
+    except (OSError, ValueError) as error:  # what datasets raises for what it cannot reach or find
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise HubError(
+            f"the benchmark {benchmark.name} cannot be loaded from {benchmark.hub} ({reason}); "
+            "give its items as a file, or leave it out."
+        ) from error
 
 
 def _identity(benchmark: Benchmark) -> str:

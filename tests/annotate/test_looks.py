@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from magpie_hub.engines import Completion, Request
-from magpie_hub.errors import InvalidData, RecipeError
+from magpie_hub.errors import HubError, InvalidData, RecipeError
 from magpie_hub.pipeline import Plan
 from magpie_hub.pool import RunPool, rejections, store
 from magpie_hub.run import Run
@@ -86,6 +86,14 @@ def test_a_benchmarks_words_turn_a_query_away_before_it_is_judged(tmp_path: Path
         i for s in range(run.shard_count) for i in store(run, "judge").read(s)["id"].to_pylist()
     }
     assert not judged & {row["id"] for row in turned}
+
+
+def test_a_benchmark_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None:
+    against = "[{name: maths, hub: nobody/nothing, fields: [question]}]"
+    recipe = plain(f"annotate.contamination={{against: {against}}}")
+    line, _ = scheduled(recipe, tmp_path / "run", Opened(script))
+    with pytest.raises(HubError, match="the benchmark maths cannot be loaded from nobody/nothing"):
+        line.work()
 
 
 @pytest.mark.parametrize(
