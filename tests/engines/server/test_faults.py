@@ -244,6 +244,15 @@ def test_a_fault_of_ours_does_not_hang(fake: FakeServer, monkeypatch: pytest.Mon
             engine.poll()
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C, which whoever starts the tests in the background has them ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_ends_a_poll(fake: FakeServer) -> None:
     with opened(fake) as engine:
         fake.gate.clear()
