@@ -80,7 +80,10 @@ class _Batched:
 
     def poll(self) -> list[Completion]:
         while True:
-            if (completion := next(self._running, None)) is not None:
+            # Not in the generators: the mode would stay on for whoever polls.
+            with torch.inference_mode():
+                completion = next(self._running, None)
+            if completion is not None:
                 return [completion]
             if not self._waiting:
                 return []
@@ -124,8 +127,7 @@ class TransformersEngine(_Batched):
             return
         rows = [_Row(request, self._matcher(request)) for request in fitting]
         try:
-            with torch.inference_mode():
-                yield from self._steps(rows)
+            yield from self._steps(rows)
         except torch.OutOfMemoryError as error:
             raise EngineError(
                 f"{self._source.ref} ran out of memory with {len(rows)} rows of up to "
@@ -297,8 +299,7 @@ class TransformersScorer(_Batched):
                 why = f"{len(request.prompt)} tokens; {self._source.ref} reads {self._context}"
                 yield Completion(request, finish_reason="error", error=why)
         for batch in _batches(sorted(fitting, key=_length)):
-            with torch.inference_mode():
-                yield from self._scores(batch)
+            yield from self._scores(batch)
 
     def _scores(self, batch: list[Request]) -> Iterator[Completion]:
         pad = self._model.config.pad_token_id or 0

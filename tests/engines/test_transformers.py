@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from magpie_hub import models, schema, template
 from magpie_hub.engines import (
@@ -90,6 +91,12 @@ def test_what_is_submitted_together_is_the_same_whatever_else_is_asked(engine: E
         got |= {completion.request: completion for completion in completions}
     assert len(got) == 50
     assert tokens([got[request] for request in first]) == alone
+
+
+def test_whoever_polls_can_still_train(engine: Engine) -> None:
+    engine.submit(queries(4))
+    while engine.poll():
+        assert not torch.is_inference_mode_enabled()
 
 
 def test_requests_are_drawn_as_the_engine_has_room(engine: Engine) -> None:
