@@ -1,4 +1,4 @@
-"""The embedded engine: Hugging Face transformers, on a CPU or one GPU.
+"""The embedded engine: Hugging Face transformers, on a CPU, one GPU or Apple silicon.
 
 Own decoding loop instead of ``model.generate``: every row brings its own seed, temperature, length
 limit and grammar, finished rows leave the batch, and what is submitted in one call is computed by
@@ -65,14 +65,14 @@ class _Batched:
     @property
     def facts(self) -> EngineFacts:
         device = self._model.device
-        on_gpu = device.type == "cuda"
+        on_cuda = device.type == "cuda"
         return EngineFacts(
             name="transformers",
             version=metadata.version("transformers"),
-            device=torch.cuda.get_device_name(device) if on_gpu else device.type,
+            device=torch.cuda.get_device_name(device) if on_cuda else device.type,
             devices=1,
             # On a GPU the kernels that a batch gets may differ from run to run.
-            determinism="seeds" if on_gpu else "bits",
+            determinism="bits" if device.type == "cpu" else "seeds",
         )
 
     def submit(self, requests: Sequence[Request]) -> None:
@@ -153,7 +153,9 @@ class TransformersEngine(_Batched):
         mask = mask.to(device)
         ids = ids[:, shared:].to(device)
         position = (mask[:, :width].cumsum(dim=1) - 1).clamp(min=0)[:, shared:]
-        settings = _Settings(rows, device)
+        # Drawing needs double precision, which Apple's GPUs do not have.
+        draws = torch.device("cpu") if device.type == "mps" else device
+        settings = _Settings(rows, draws)
         for step in range(steps):
             output = self._model(
                 input_ids=ids,
@@ -163,9 +165,9 @@ class TransformersEngine(_Batched):
                 use_cache=True,
                 logits_to_keep=1,
             )
-            logits = output.logits[:, -1].float()
+            logits = output.logits[:, -1].to(draws).float()
             self._constrain(logits, rows)
-            uniform = torch.from_numpy(uniforms(settings.seeds, step)).to(device)
+            uniform = torch.from_numpy(uniforms(settings.seeds, step)).to(draws)
             tokens = choose(logits, settings.temperature, settings.top_p, uniform)
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 if row.finish is None:
@@ -176,13 +178,13 @@ class TransformersEngine(_Batched):
             if not writing:
                 return
             position = position[:, -1:] + 1
-            ids = tokens[:, None]
+            ids = tokens[:, None].to(device)
             if len(writing) <= _COMPACT_AT * len(rows):
                 index = torch.tensor(writing, device=device)
                 cache.batch_select_indices(index)
                 ids, mask, position = ids[index], mask[index], position[index]
                 rows = [rows[i] for i in writing]
-                settings = _Settings(rows, device)
+                settings = _Settings(rows, draws)
 
     def _prefill_shared(self, requests: list[Request], cache: DynamicCache) -> int:
         """Read the tokens that all prompts begin with once instead of once a row; how many."""
@@ -335,15 +337,23 @@ def _load(auto: Any, model: Model) -> PreTrainedModel:  # noqa: ANN401 (one of t
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    on_gpu = torch.cuda.is_available()
+    device = _device()
     try:
         loaded = auto.from_pretrained(
-            model.path, dtype="auto" if on_gpu else torch.float32, trust_remote_code=False
+            model.path,
+            dtype=torch.float32 if device == "cpu" else "auto",
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EngineError(f"the model {model.ref} does not load: {reason}") from error
     small = sum(p.numel() for p in loaded.parameters()) < _ONE_THREAD_BELOW
-    if small and not on_gpu and "OMP_NUM_THREADS" not in os.environ:
+    if small and device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    return cast("PreTrainedModel", loaded.to("cuda" if on_gpu else "cpu").eval())
+    return cast("PreTrainedModel", loaded.to(device).eval())
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
