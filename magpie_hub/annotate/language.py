@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from magpie_hub import schema
-from magpie_hub.errors import MissingExtra, RecipeError
+from magpie_hub.errors import MissingExtra, RecipeError, StorageError
 from magpie_hub.pool import store
 from magpie_hub.recipe import Language, Recipe
 from magpie_hub.run import Run, StageInfo
@@ -62,11 +63,11 @@ def named(settings: Language) -> str:
 
 def telling(run: Run, settings: Language) -> Local:
     """The language of every query."""
-    identifier = IDENTIFIERS[settings.identifier](settings)
+    identifier = opened_when_needed(settings)
 
     def make(shard: int, _: set[str]) -> pa.Table:
         queries = store(run, "sample").read(shard)
-        languages = [identifier.identify(query) for query in queries["query"].to_pylist()]
+        languages = [identifier().identify(query) for query in queries["query"].to_pylist()]
         none = pa.nulls(len(languages), pa.string())
         return pa.table(
             [queries["id"], pa.array(languages, pa.string()), none],
@@ -74,6 +75,11 @@ def telling(run: Run, settings: Language) -> Local:
         )
 
     return Local("language", make)
+
+
+def opened_when_needed(settings: Language) -> Callable[[], Identifies]:
+    """Its models take a second to load, and a run that is done needs none."""
+    return cache(lambda: IDENTIFIERS[settings.identifier](settings))
 
 
 def prose(text: str) -> str:
@@ -152,7 +158,13 @@ def _second(among: tuple[str, ...]) -> Any:  # noqa: ANN401 (py3langid has no ty
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
         raise MissingExtra("py3langid", "annotate") from error
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:  # it unpacks its model there
+        raise StorageError(
+            f"the folder for temporary files could not be written ({error.strerror}); make room, or "
+            "set TMPDIR, then run again: what was finished stays."
+        ) from error
     if among:
         known = set(identifier.labels) & set(among)
         if not known:

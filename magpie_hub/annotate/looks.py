@@ -14,7 +14,7 @@ import pyarrow as pa
 from magpie_hub import schema
 from magpie_hub.annotate import pii, text
 from magpie_hub.annotate.contamination import Benchmarks, Item, read_file, read_hub
-from magpie_hub.annotate.language import IDENTIFIERS, named
+from magpie_hub.annotate.language import named, opened_when_needed
 from magpie_hub.annotate.reward import answered
 from magpie_hub.errors import HubError, UsageError
 from magpie_hub.pool import store
@@ -52,14 +52,14 @@ def text_info(language: Language, respond: StageInfo) -> StageInfo:
 
 def looking(run: Run, language: Language) -> Local:
     """Lengths, loops, refusals, languages and format of every answered row."""
-    identifier = IDENTIFIERS[language.identifier](language)
+    identifier = opened_when_needed(language)
 
     def make(shard: int, have: set[str]) -> pa.Table:
         rows = [row for row in answered(run, shard) if row[0] not in have]
         names, queries, answers = (
             (list(each) for each in zip(*rows, strict=True)) if rows else ([], [], [])
         )
-        found = text.columns(queries, answers, identify=identifier.identify)
+        found = text.columns(queries, answers, identify=identifier().identify)
         found = found.rename_columns([_TEXT[name] for name in found.column_names])
         return _stored(run, "text", names, found)
 
