@@ -162,8 +162,8 @@ def _second(among: tuple[str, ...]) -> Any:  # noqa: ANN401 (py3langid has no ty
         identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     except OSError as error:  # it unpacks its model there
         raise StorageError(
-            f"the folder for temporary files could not be written ({error.strerror}); make room, or "
-            "set TMPDIR, then run again: what was finished stays."
+            f"the folder for temporary files could not be written ({error.strerror}); make room, "
+            "or set TMPDIR, then run again: what was finished stays."
         ) from error
     if among:
         known = set(identifier.labels) & set(among)
