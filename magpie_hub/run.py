@@ -192,6 +192,9 @@ class Run:
     def stage(self, name: str) -> StageInfo:
         return next(stage for stage in self.info.stages if stage.name == name)
 
+    def has(self, stage: str) -> bool:
+        return any(info.name == stage for info in self.info.stages)
+
     def slots(self, shard: int) -> list[Slot]:
         """The shard's slots, in order."""
         fingerprint = self.stage("sample").fingerprint

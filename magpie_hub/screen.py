@@ -62,7 +62,7 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
 
     def make(shard: int, _: set[str]) -> pa.Table:
         verdicts = rules.verdicts(shard)
-        if any(stage.name == "duplicates" for stage in run.info.stages):
+        if run.has("duplicates"):
             _thin_out(run, shard, verdicts)
         if where is not None:
             _gate(run, shard, where, labels, verdicts)
@@ -132,11 +132,11 @@ class Rules:
         to this one must be there."""
         columns = ["id", "query", "query_finish", "error"]
         table = store(self._run, "sample").read(shard).select(columns).to_pylist()
-        if any(stage.name == "language" for stage in self._run.info.stages):
+        if self._run.has("language"):
             languages = store(self._run, "language").read(shard)["language"].to_pylist()
             for row, language in zip(table, languages, strict=True):
                 row["language"] = language
-        if any(stage.name == "contamination" for stage in self._run.info.stages):
+        if self._run.has("contamination"):
             found = store(self._run, "contamination").read(shard)["contaminated_by"].to_pylist()
             for row, item in zip(table, found, strict=True):
                 row["contaminated_by"] = item

@@ -108,13 +108,14 @@ def comparing(run: Run, settings: Duplicates, rules: Rules) -> Whole:
     and what stands in a release already before all."""
 
     def make(shards: Sequence[int]) -> Iterator[pa.Table]:
-        rows = [row for shard in range(run.shard_count) for row in rules.survivors(shard)]
-        ids = [name for name, _ in rows]
-        labels = _labels(run)
+        rows = [rules.survivors(shard) for shard in range(run.shard_count)]
+        names = [[name for name, _ in each] for each in rows]
+        ids = [name for each in names for name in each]
+        labels = _labels(run, names)
         quality = labels["quality"].to_list() if "quality" in labels.columns else None
         found = duplicates(
             ids,
-            [query for _, query in rows],
+            [query for each in rows for _, query in each],
             threshold=settings.jaccard,
             neighbours=_near_pairs(ids, labels, settings.neighbors),
             quality=quality,
@@ -126,20 +127,20 @@ def comparing(run: Run, settings: Duplicates, rules: Rules) -> Whole:
             yield pa.Table.from_pylist(
                 [
                     {"id": name, "duplicate_of": of[name][1], "duplicate_reason": of[name][2]}
-                    for name, _ in rules.survivors(shard)
+                    for name in names[shard]
                 ],
                 schema=arrow,
             )
 
-    def _labels(run: Run) -> pl.DataFrame:
-        wanted = [s.name for s in run.info.stages if s.name in ("judge", "neighbors")]
-        tables = []
-        for shard in range(run.shard_count):
-            ids = pa.chunked_array([pa.array([n for n, _ in rules.survivors(shard)], pa.string())])
-            tables.append(joined(run, shard, ids, wanted))
-        return pl.DataFrame(pa.concat_tables(tables))
-
     return Whole("duplicates", make)
+
+
+def _labels(run: Run, names: Sequence[Sequence[str]]) -> pl.DataFrame:
+    """What is known of the rows ``names`` of each shard."""
+    wanted = [name for name in ("judge", "neighbors") if run.has(name)]
+    ids = [pa.chunked_array([pa.array(each, pa.string())]) for each in names]
+    tables = [joined(run, shard, each, wanted) for shard, each in enumerate(ids)]
+    return pl.DataFrame(pa.concat_tables(tables))
 
 
 def _near_pairs(ids: list[str], labels: pl.DataFrame, threshold: float | None) -> np.ndarray:

@@ -7,6 +7,7 @@ anything is spent on it.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -113,14 +114,15 @@ def contamination_info(settings: Contamination, sample: StageInfo) -> StageInfo:
 
 def comparing(run: Run, settings: Contamination) -> Local:
     """The benchmark's item with which every query shares a run of words."""
-    benchmarks: list[Benchmarks] = []
+
+    @cache
+    def benchmarks() -> Benchmarks:
+        items = [item for each in settings.against for item in _items(each)]
+        return Benchmarks(items, size=settings.words)
 
     def make(shard: int, _: set[str]) -> pa.Table:
-        if not benchmarks:
-            items = [item for each in settings.against for item in _items(each)]
-            benchmarks.append(Benchmarks(items, size=settings.words))
         queries = store(run, "sample").read(shard)
-        hits = benchmarks[0].find(queries["query"].to_pylist())
+        hits = benchmarks().find(queries["query"].to_pylist())
         column = pa.array([hit and hit.item for hit in hits], pa.string())
         ids = queries["id"].to_pylist()
         return _stored(run, "contamination", ids, pa.table({"contaminated_by": column}))
