@@ -88,6 +88,7 @@ class MagpieBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     optional: ClassVar[tuple[str, ...]] = ()
     always: ClassVar[tuple[MagpieConfig, ...]]
     template: ClassVar[str]
+    thinking: ClassVar[bool] = False
 
     def __init__(self, pool: Pool, config_name: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         configs = {config.name: config for config in self.configs(pool)}
@@ -115,6 +116,11 @@ class MagpieBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
                 f"the rows lack the column `{missing[0]}`; run the step that makes it."
             )
         return schema.in_order(name for name in there if name in cls.required + cls.optional)
+
+    @classmethod
+    def arrow(cls, pool: Pool) -> pa.Schema:
+        """The one schema of every shard of every config."""
+        return schema.arrow_schema(cls.columns(pool), thinking=cls.thinking)
 
     @classmethod
     def configs(cls, pool: Pool) -> tuple[MagpieConfig, ...]:
@@ -146,8 +152,7 @@ class MagpieBuilder(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         return table.select(columns)
 
     def _info(self) -> datasets.DatasetInfo:
-        arrow = schema.arrow_schema(self.columns(self.pool))
-        features = datasets.Features.from_arrow_schema(arrow)
+        features = datasets.Features.from_arrow_schema(self.arrow(self.pool))
         return datasets.DatasetInfo(description=self.config.description or "", features=features)
 
     def _split_generators(self, dl_manager: object) -> list[datasets.SplitGenerator]:
@@ -215,9 +220,10 @@ def build(
         raise UsageError(f"{out} exists already and a release never changes; choose a new version.")
     builder = builder_class(kind)
     columns, configs = builder.columns(pool), builder.configs(pool)
+    arrow = builder.arrow(pool)
     cuts = {config.name: builder.cut(config, pool) for config in configs}
     with _appearing(out) as folder:
-        writers = {c.name: ConfigWriter(folder, c.name, columns, cuts[c.name]) for c in configs}
+        writers = {c.name: ConfigWriter(folder, c.name, arrow, cuts[c.name]) for c in configs}
         with ExitStack() as closing:
             for writer in writers.values():
                 closing.callback(writer.close)
@@ -237,7 +243,7 @@ def _write(
     report: Callable[[str], None],
 ) -> None:
     """The pass over the pool. After a bad row nothing more is written, but all rows are checked."""
-    validator = Validator(columns)
+    validator = Validator(builder.arrow(pool))
     done = 0
     for shard in pool.shards():
         table = builder.rows(shard, columns)

@@ -9,7 +9,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magpie_hub import schema
 from magpie_hub.errors import InvalidData
 from magpie_hub.filters import Filter
 from magpie_hub.release import ClauseCount, SplitEntry
@@ -41,10 +40,10 @@ class ConfigWriter:
     ``split`` describes the files. ``InvalidData`` where no row was kept."""
 
     def __init__(
-        self, folder: Path, name: str, columns: tuple[str, ...], cut: Filter | None
+        self, folder: Path, name: str, arrow: pa.Schema, cut: Filter | None
     ) -> None:
         self._folder, self._name, self._filter = folder, name, cut
-        self._schema = schema.arrow_schema(columns)
+        self._schema = arrow
         self.funnel: tuple[ClauseCount, ...] = ()
         self._pending: list[pa.Table] = []
         self._parts: list[Path] = []

@@ -38,6 +38,10 @@ QUALITIES = ("very poor", "poor", "average", "good", "excellent")
 """Ascending."""
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+THOUGHTFUL = pa.list_(
+    pa.struct([("role", pa.string()), ("content", pa.string()), ("thinking", pa.string())])
+)
+"""Messages of a model that thinks: apart from what it says, null where it did not."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,15 @@ class Column:
 COLUMNS = (
     Column("id", pa.string(), "sample", "stable for ever: same recipe, same slot, same id"),
     Column("messages", MESSAGES, "respond", "the conversation, as role and content"),
+    Column("prompt", MESSAGES, "respond", "the conversation up to the place of the answer"),
+    Column("chosen", MESSAGES, "respond", "the answer that was scored highest"),
+    Column("rejected", MESSAGES, "respond", "the answer that was scored lowest"),
+    Column("chosen_score", pa.float64(), "annotate", "the reward model's score of `chosen`"),
+    Column("rejected_score", pa.float64(), "annotate", "the reward model's score of `rejected`"),
+    Column("margin", pa.float64(), "annotate", "chosen_score minus rejected_score"),
+    Column(
+        "scores", pa.list_(pa.float64()), "annotate", "the reward model's scores of all answers"
+    ),
     Column("category", pa.string(), "annotate", "what kind of task the query is", CATEGORIES),
     Column("other_categories", pa.list_(pa.string()), "annotate", "further kinds that also fit"),
     Column(
@@ -103,6 +116,28 @@ COLUMNS = (
     Column("query_tokens", pa.int64(), "sample", "length of the query in tokens"),
     Column("response_tokens", pa.int64(), "respond", "length of the answer in tokens"),
     Column("turns", pa.int64(), "respond", "user turns in the conversation"),
+    Column("answers", pa.int64(), "respond", "answers that were written to the query"),
+    Column("thinking_tokens", pa.int64(), "respond", "tokens of thinking among response_tokens"),
+    Column("majority", pa.string(), "annotate", "the final answer that most answers came to"),
+    Column("pass_rate", pa.float64(), "annotate", "share of the answers that came to `majority`"),
+    Column(
+        "turn_labels",
+        pa.list_(
+            pa.struct([(name, pa.string()) for name in ("category", "difficulty", "quality")])
+        ),
+        "annotate",
+        "the labels of each user turn, judged with what stands before it",
+    ),
+    Column(
+        "conversation_quality",
+        pa.string(),
+        "annotate",
+        "how well the conversation holds together",
+        QUALITIES,
+        ordered=True,
+    ),
+    Column("conversation_explanation", pa.string(), "annotate", "why the judge chose that quality"),
+    Column("ended", pa.string(), "respond", "why the conversation has fewer turns, or null"),
     Column("query_chars", pa.int64(), "annotate", "length of the query in characters"),
     Column("response_chars", pa.int64(), "annotate", "length of the answer in characters"),
     Column("repetition", pa.float64(), "annotate", "share of the answer's 4-word runs seen before"),
@@ -134,9 +169,11 @@ def in_order(wanted: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in _BY_NAME if name in chosen)
 
 
-def arrow_schema(wanted: Iterable[str]) -> pa.Schema:
-    """The one Arrow schema that every shard with these columns is written with."""
-    return pa.schema([(name, column(name).type) for name in wanted])
+def arrow_schema(wanted: Iterable[str], *, thinking: bool = False) -> pa.Schema:
+    """The one Arrow schema that every shard with these columns is written with; ``thinking``:
+    messages have a place for it."""
+    types = {"messages": THOUGHTFUL} if thinking else {}
+    return pa.schema([(name, types.get(name, column(name).type)) for name in wanted])
 
 
 def label_types() -> dict[str, pl.Enum]:
@@ -203,13 +240,31 @@ DUPLICATES = pa.schema(
         ("error", pa.string()),
     ]
 )
+_ANSWER: list[tuple[str, pa.DataType]] = [
+    ("response", pa.string()),
+    ("thinking", pa.string()),
+    *((n, _BY_NAME[n].type) for n in ("finish_reason", "response_tokens", "thinking_tokens")),
+]
 RESPONSES = pa.schema(
     [
         ("id", pa.string()),
-        ("response", pa.string()),
-        ("thinking", pa.string()),
-        *((name, _BY_NAME[name].type) for name in ("finish_reason", "response_tokens")),
+        *_ANSWER,
+        # Where a query gets several answers, those after the first.
+        ("others", pa.list_(pa.struct(_ANSWER))),
         ("responder", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+CHOICES = pa.schema(
+    [
+        ("id", pa.string()),
+        # Which of the answers is published, counted from 0, and which beside it as the worse one;
+        # in `unpaired` why there is none.
+        ("chosen_place", pa.int64()),
+        ("rejected_place", pa.int64()),
+        ("unpaired", pa.string()),
+        *((n, _BY_NAME[n].type) for n in ("chosen_score", "rejected_score", "margin", "scores")),
+        *((n, _BY_NAME[n].type) for n in ("majority", "pass_rate", "answers")),
         ("error", pa.string()),
     ]
 )

@@ -69,8 +69,8 @@ class Validation:
 class Validator:
     """Checks one table of the pool after the other; ``result`` closes with what spans them."""
 
-    def __init__(self, columns: Iterable[str]) -> None:
-        self._schema = schema.arrow_schema(columns)
+    def __init__(self, arrow: pa.Schema) -> None:
+        self._schema = arrow
         self._rules = tuple(_rules(self._schema.names))
         self._ids: list[pl.Series] = []
         self._lengths: list[int] = []
@@ -135,8 +135,8 @@ class Validator:
         self._first.append(bad)
 
 
-def validate(tables: Iterable[pa.Table], columns: Iterable[str]) -> Validation:
-    validator = Validator(columns)
+def validate(tables: Iterable[pa.Table], arrow: pa.Schema) -> Validation:
+    validator = Validator(arrow)
     for table in tables:
         validator.check(table)
     return validator.result()

@@ -23,7 +23,7 @@ def tables(rows: list[dict[str, Any]], columns: tuple[str, ...] = WIDE) -> list[
 
 
 def test_good_rows() -> None:
-    verdict = validate(HandPool().shards(), COLUMNS)
+    verdict = validate(HandPool().shards(), schema.arrow_schema(COLUMNS))
     assert verdict.ok and verdict.rows == 24 and verdict.first == ()
     verdict.raise_if_bad()
 
@@ -70,7 +70,7 @@ def says(*pairs: tuple[str | None, str | None]) -> list[dict[str, str | None]]:
 def test_finds_the_planted_row(rule: str, column: str, value: object, excerpt: str) -> None:
     rows = [{**row(i), "other_categories": ["Math"], "top_p": 0.9} for i in range(30)]
     rows[13][column] = value
-    verdict = validate(tables(rows), WIDE)
+    verdict = validate(tables(rows), schema.arrow_schema(WIDE))
     assert verdict.counts == {rule: 1}
     (bad,) = verdict.first
     assert (bad.shard, bad.row, bad.rule, bad.excerpt) == (1, 3, rule, excerpt)
@@ -81,14 +81,14 @@ def test_finds_the_planted_row(rule: str, column: str, value: object, excerpt: s
 def test_ids_are_unique_across_shards() -> None:
     rows = [row(i) for i in range(30)]
     rows[27]["id"] = rows[2]["id"]
-    verdict = validate(tables(rows, COLUMNS), COLUMNS)
+    verdict = validate(tables(rows, COLUMNS), schema.arrow_schema(COLUMNS))
     assert verdict.counts == {UNIQUE: 1}
     assert (verdict.first[0].shard, verdict.first[0].row) == (2, 7)
 
 
 def test_all_are_counted_and_the_first_are_shown() -> None:
     rows = [{**row(i), "turns": 0, "language": "xxxx"} for i in range(60)]
-    verdict = validate(tables(rows, COLUMNS), COLUMNS)
+    verdict = validate(tables(rows, COLUMNS), schema.arrow_schema(COLUMNS))
     assert verdict.counts == {"turns is above 0": 60, "language is an ISO 639 code": 60}
     assert len(verdict.first) == 20 and verdict.first[0].row == verdict.first[1].row == 0
     with pytest.raises(InvalidData, match="120 breaches in 60 rows.*1 more rule broken"):
@@ -101,7 +101,7 @@ def test_slices_and_chunks_are_read_at_their_place() -> None:
     rows[17]["messages"] = says(("user", "a"))
     whole = pa.Table.from_pylist(rows, schema=schema.arrow_schema(COLUMNS))
     pieces = pa.concat_tables([whole.slice(5, 7), whole.slice(12, 18)])
-    verdict = validate([pieces, whole.slice(0, 5)], COLUMNS)
+    verdict = validate([pieces, whole.slice(0, 5)], schema.arrow_schema(COLUMNS))
     assert [(bad.shard, bad.row) for bad in verdict.first] == [(0, 12)]
 
 
@@ -116,11 +116,11 @@ def test_slices_and_chunks_are_read_at_their_place() -> None:
 )
 def test_the_schema_is_exact(change: Any, excerpt: str) -> None:  # noqa: ANN401
     (table,) = tables([row(0)], COLUMNS)
-    verdict = validate([change(table)], COLUMNS)
+    verdict = validate([change(table)], schema.arrow_schema(COLUMNS))
     assert verdict.counts == {SCHEMA: 1} and excerpt in verdict.first[0].excerpt
 
 
 def test_no_rows() -> None:
-    validator = Validator(COLUMNS)
+    validator = Validator(schema.arrow_schema(COLUMNS))
     validator.check(schema.arrow_schema(COLUMNS).empty_table())
     assert validator.result().ok
