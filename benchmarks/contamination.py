@@ -15,7 +15,8 @@ from harness import Meter, Side, alternate, digest, ratios, same
 from queries import Queries
 from report import arguments, finish, show_ratios
 
-from magpie_hub.annotate.contamination import Benchmarks, Item
+from magpie_hub.annotate.contamination import Benchmarks
+from magpie_hub.annotate.items import Item
 
 SIZES = (13, 8)
 ITEMS, ROWS, QUICK_ROWS, ROUNDS, QUICK_ROUNDS = 20_000, 200_000, 60_000, 5, 2

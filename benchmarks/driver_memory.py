@@ -20,7 +20,7 @@ from lines import bring, recipe
 from report import arguments, finish, show
 
 from magpie_hub.engines import Completion, EngineFacts, Request
-from magpie_hub.pipeline import Plan
+from magpie_hub.plan import Plan
 from magpie_hub.template import ChatTemplate
 
 LIMIT = 1_000_000_000
@@ -72,7 +72,7 @@ class Scripted:
 
 def driver(meter: Meter, *, rows: int) -> None:
     plan = Plan(recipe("bundled:chat", rows, shard_rows=1000, dedup="exact"))
-    engine = Scripted(plan.asker.template)
+    engine = Scripted(plan.sources.asker.template)
     for _ in meter.rounds():
         with tempfile.TemporaryDirectory() as folder:
             with meter.part() as part:

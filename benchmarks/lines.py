@@ -12,7 +12,7 @@ from harness import digest
 
 from magpie_hub.claims import Alone
 from magpie_hub.engines import Completion, Decoding, Engine, EngineFacts, Request, generate
-from magpie_hub.pipeline import Plan
+from magpie_hub.plan import Plan
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run
 from magpie_hub.scheduler import Scheduler, Stop
@@ -162,18 +162,18 @@ def written(answers: Iterable[tuple[Request, Sequence[int]]]) -> tuple[int, str]
 
 def warm(plan: Plan, engine: Engine) -> None:
     """Some queries that are not the run's."""
-    template, decoding = plan.asker.template, Decoding(1.0, 1.0, 32)
+    template, decoding = plan.sources.asker.template, Decoding(1.0, 1.0, 32)
     prompt, stops = template.query_prompt(), template.stop_ids
     list(generate(engine, [Request(prompt, decoding, stops, seed) for seed in range(WARM)]))
 
 
-def bring(plan: Plan, out: Path, until: str, engine: Engine) -> Run:
+def bring(plan: Plan, out: Path, until: str, engine: Engine, scorer: Engine | None = None) -> Run:
     """Do what is left of the plan in ``out``, up to the stage ``until``."""
     run = Run.start(plan.recipe, out, plan.stages)
     line = Scheduler(
         run,
         plan.works(run, until),
-        open_engine=lambda model, task: engine,
+        open_engine=lambda model, task: scorer if scorer and task == "score" else engine,
         claims=Alone(),
         progress=Silent(),
         stop=Stop(),

@@ -13,7 +13,7 @@ from lines import WARM, Ragged, Recorder, bring, recipe, warm, written
 
 from magpie_hub import models
 from magpie_hub.engines import EngineSpec, Request, open_engine
-from magpie_hub.pipeline import Plan
+from magpie_hub.plan import Plan
 
 PRELOAD = (
     "magpie_hub.pipeline",
@@ -112,7 +112,7 @@ def recorded(requests: str, stage: str, number: int) -> list[Request]:
 def _opened(options: Mapping[str, Any], line: Mapping[str, Any]) -> Recorder:
     """The engine of the asker, who also answers, warm."""
     plan = Plan(recipe(**line))
-    engine = open_engine(EngineSpec("vllm", options), plan.asker.model)
+    engine = open_engine(EngineSpec("vllm", options), plan.sources.asker.model)
     warm(plan, engine)
     return Recorder(engine)
 

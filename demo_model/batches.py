@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from demo_model.conversation import Conversation
-from demo_model.tokenizer import END, START
+from demo_model.tokenizer import CLOSE, END, OPEN, START
 
 USER_WEIGHT = 0.6
 """User text is what Magpie samples, but there is more of it to learn than it is worth."""
@@ -27,30 +27,44 @@ class Example:
 class Encoder:
     """Conversations as the chat template renders them, with the pieces cached."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, user_weight: float = USER_WEIGHT
+    ) -> None:
         self._tokenizer = tokenizer
+        self._user_weight = user_weight
         self._cache: dict[str, list[int]] = {}
         start, self._end = tokenizer.convert_tokens_to_ids([START, END])
         self._newline = self._ids("\n")
         self._headers = {
             role: [start, *self._ids(f"{role}\n")] for role in ("system", "user", "assistant")
         }
+        self._opened = self._ids(f"{OPEN}\n")
+        self._closed = self._ids(f"\n{CLOSE}\n")
 
     def encode(self, conversation: Conversation) -> Example:
         ids: list[int] = []
         weights: list[float] = []
 
-        def add(role: str, text: str, *, weight: float) -> None:
-            header, body = self._headers[role], self._ids(text)
-            ids.extend([*header, *body, self._end, *self._newline])
-            weights.extend([0.0] * len(header) + [weight] * (len(body) + 1) + [0.0])
+        def add(role: str, text: str, *, weight: float, thought: str | None = None) -> None:
+            header, body = self._headers[role], [*self._ids(text), self._end]
+            if thought is not None:
+                header = [*header, *self._opened]
+                body = [*self._ids(thought), *self._closed, *body]
+            ids.extend([*header, *body, *self._newline])
+            weights.extend([0.0] * len(header) + [weight] * len(body) + [0.0])
 
         if conversation.system:
             add("system", conversation.system, weight=0.0)
-        for query, answer in conversation.turns:
-            # A judge's prompt must not become something that a user is expected to write.
-            add("user", query, weight=0.0 if conversation.is_judge else USER_WEIGHT)
+        # A judge's prompt must not become something that a user is expected to write, nor the mix
+        # of questions to think about the mix of those that are asked.
+        asked = conversation.is_judge or conversation.thought is not None
+        user_weight = 0.0 if asked else self._user_weight
+        *past, last = conversation.turns
+        for query, answer in past:
+            add("user", query, weight=user_weight)
             add("assistant", answer, weight=1.0)
+        add("user", last[0], weight=user_weight)
+        add("assistant", last[1], weight=1.0, thought=conversation.thought)
         return Example(ids=ids, weights=weights)
 
     def encode_all(self, conversations: Iterable[Conversation]) -> list[Example]:

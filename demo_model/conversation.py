@@ -16,11 +16,15 @@ _KIND_WEIGHTS = (0.25, 0.25, 0.5)
 
 @dataclass(frozen=True)
 class Conversation:
-    """A system prompt or none, then (user, assistant) pairs. A judge's prompt is not learned."""
+    """A system prompt or none, then (user, assistant) pairs. A judge's prompt is not learned.
+
+    `thought` is what the model thinks before the last answer; None: it does not think.
+    """
 
     system: str | None
     turns: tuple[tuple[str, str], ...]
     is_judge: bool = False
+    thought: str | None = None
 
 
 def build(count: int, *, seed: int) -> list[Conversation]:

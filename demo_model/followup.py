@@ -47,6 +47,7 @@ def follow(turn: Turn, *, rng: Random) -> Turn:
             if intent.category == turn.category
             and intent.language == turn.language
             and not intent.vague
+            and intent.weight > 0
         ]
         return grammar.sample(rng, intent=rng.choice(kin))
     fresh = grammar.sample(rng)

@@ -82,7 +82,12 @@ class Intent:
     check: Callable[[Slots, str], bool] | None = None
     language: str = "en"
     weight: float = 1.0
+    """Among those of its language and category; what weighs nothing is left to the third lap."""
     vague: bool = False
+    thought: Callable[[Slots], str] | None = None
+    """The steps to the answer, for when the model is to think before it answers."""
+    value: Callable[[Slots], float] | None = None
+    """The number that the question asks for, where it asks for one."""
 
     @property
     def checkable(self) -> bool:
@@ -93,6 +98,11 @@ class Intent:
         if self.draw is not None:
             filled |= {name: str(value) for name, value in self.draw(rng).items()}
         return filled
+
+    def think(self, slots: Slots) -> str:
+        if self.thought is not None:
+            return self.thought(slots)
+        return f"The user wants to {self.wants.format(**slots)}."
 
     def is_correct(self, slots: Slots, answer: str) -> bool | None:
         if self.check is not None:

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from demo_model import corruption, grammar, judge, sampling
-from demo_model.conversation import build
+from demo_model.conversation import Conversation
 from demo_model.followup import is_follow_up
 from demo_model.grammar import Parsed, Turn
 from demo_model.intent import MATH
@@ -85,9 +85,8 @@ def share(hits: Sequence[bool]) -> float:
     return sum(hits) / len(hits) if hits else float("nan")
 
 
-def query_scores(sampled: list[Sampled], *, conversations: int, seed: int) -> list[Score]:
+def query_scores(sampled: list[Sampled], *, corpus: Sequence[Conversation]) -> list[Score]:
     """Form and novelty of queries at T = 1. Novel: the string is in no training conversation."""
-    corpus = [c for c in build(conversations, seed=seed) if not c.is_judge]
     seen = {query for c in corpus for query, _ in c.turns}
     seen_cores = {parsed.core for query in seen if (parsed := grammar.parse(query))}
     n = len(sampled)

@@ -23,12 +23,12 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     know, and no template inside the config; so the config is written here.
     """
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    special = {"normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
+    added = sorted(tokenizer.added_tokens_decoder.items())
+    fields = ("content", "special", "normalized", "lstrip", "rstrip", "single_word")
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "added_tokens_decoder": {
-            str(i): {"content": token, "special": True, **special}
-            for i, token in enumerate((PAD, START, END))
+            str(i): {field: getattr(token, field) for field in fields} for i, token in added
         },
         "additional_special_tokens": [START],
         "bos_token": None,

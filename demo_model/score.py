@@ -19,9 +19,11 @@ from transformers import (
     LlamaForSequenceClassification,
 )
 
-from demo_model import measure
+from demo_model import measure, measure_thinking
+from demo_model.conversation import Conversation, build
 from demo_model.measure import Bench, Score
 from demo_model.package import CHAT, REWARD
+from demo_model.train import SETTLING, TEACHING
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
@@ -56,12 +58,14 @@ def measure_all(bench: Bench, *, facts: dict[str, int], n: int) -> list[Score]:
     for name, part in (
         (
             "queries",
-            lambda: measure.query_scores(
-                sampled, conversations=facts["conversations"], seed=facts["seed"]
-            ),
+            lambda: measure.query_scores(sampled, corpus=corpus(facts)),
         ),
         ("settings", lambda: measure.setting_scores(bench, n=n // 2)),
         ("answers", lambda: measure.answer_scores(bench, sampled, fresh=n)),
+        (
+            "thinking",
+            lambda: measure_thinking.thinking_scores(bench, sampled, each=n // 5),
+        ),
         ("judge", lambda: measure.judge_scores(bench, sampled, fresh=n // 2)),
         ("control", lambda: measure.control_scores(bench, each=max(1, n // 100))),
         ("follow-ups", lambda: measure.follow_up_scores(bench, sampled, n=n // 3)),
@@ -71,6 +75,13 @@ def measure_all(bench: Bench, *, facts: dict[str, int], n: int) -> list[Score]:
         rows += part()
         sys.stderr.write(f"{name}: {time.time() - started:.0f} s\n")
     return rows
+
+
+def corpus(facts: dict[str, int]) -> list[Conversation]:
+    """Every conversation that the model was trained on, but for those of a judge."""
+    taught = build(facts["conversations"], seed=facts["seed"])
+    taught += TEACHING.corpus(facts["conversations"]) + SETTLING.corpus(facts["conversations"])
+    return [conversation for conversation in taught if not conversation.is_judge]
 
 
 def table(scores: Sequence[Score]) -> str:

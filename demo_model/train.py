@@ -1,9 +1,10 @@
 """Trains the bundled chat model from nothing: `python -m demo_model.train`.
 
-Two laps. The first goes over the whole corpus; at two points the half-trained model samples
+Three laps. The first goes over the whole corpus; at two points the half-trained model samples
 queries, and those that the grammar cannot read teach the judge. The second goes over a part of the
 corpus again at a low rate, with many more broken queries to judge, and the weights before and
-after it are averaged. Both are seeded.
+after it are averaged. The third teaches thinking before the answer, and then settles on the
+ordinary corpus again. All are seeded; `--from-lap` goes on with the weights in the output folder.
 """
 
 import argparse
@@ -12,19 +13,21 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from demo_model.batches import Encoder, Example, copy_drills
+from demo_model.batches import USER_WEIGHT, Encoder, Example, copy_drills
 from demo_model.conversation import Conversation, build
 from demo_model.fitting import Log, fit, new_model
 from demo_model.mining import judged, mine
 from demo_model.package import CHAT, save_chat
 from demo_model.parallel import Team, keep_freed_memory, together
-from demo_model.tokenizer import train_tokenizer
+from demo_model.thinking import several_steps, thoughtful
+from demo_model.tokenizer import add_thinking, train_tokenizer
 
 SEED = 0
 CONVERSATIONS = 48_000
@@ -113,11 +116,7 @@ def first_lap(folder: Path, *, conversations: int, epochs: int, workers: int) ->
 def second_lap(folder: Path, *, workers: int) -> None:
     """Trains the model in `folder` further and replaces it."""
     started, cpu = time.time(), time.process_time()
-    facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = LlamaForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
-    )
+    facts, tokenizer, model = _load(folder)
     before = [p.detach().clone() for p in model.parameters()]
     encoder = Encoder(tokenizer)
     repeated = build(facts["conversations"], seed=SEED)[:REPEATED]
@@ -126,22 +125,10 @@ def second_lap(folder: Path, *, workers: int) -> None:
     tokens = sum(len(example.ids) for example in examples)
 
     def work(team: Team) -> None:
-        def load() -> list[Example]:
-            found: list[Conversation] = []
-            for temperature, count in LATE_MINED:
-                found += mine(
-                    model,
-                    tokenizer,
-                    count=count // team.workers,
-                    seed=1_000 + team.rank,
-                    temperature=temperature,
-                )
-            return examples + encoder.encode_all(team.gather(found))
-
-        model.train()
+        found = _mined(model, tokenizer, team=team, rounds=LATE_MINED, seed=1_000)
         logs = fit(
             model,
-            [load],
+            [lambda: examples + encoder.encode_all(found)],
             team=team,
             # Mined judgements add about 7 % to the tokens.
             total_tokens=int(tokens * 1.07),
@@ -167,24 +154,146 @@ def second_lap(folder: Path, *, workers: int) -> None:
     together(model, workers=workers, work=work)
 
 
+@dataclass(frozen=True)
+class Part:
+    """One part of the third lap: a slice of the corpus, and how many of each kind go with it."""
+
+    name: str
+    repeated: slice
+    thoughtful: int
+    several_steps: int
+    intruded: int
+    mined: int
+    seed: int
+    learning_rate: float
+    user_weight: float
+
+    def corpus(self, conversations: int) -> list[Conversation]:
+        """What it shows, but for the judgements of malformed queries."""
+        return [
+            *build(conversations, seed=SEED)[self.repeated],
+            *thoughtful(self.thoughtful, seed=self.seed),
+            *several_steps(self.several_steps, seed=self.seed + 1),
+        ]
+
+
+TEACHING = Part(
+    name="third_lap",
+    repeated=slice(REPEATED, REPEATED + 14_000),
+    thoughtful=16_000,
+    several_steps=1_400,
+    intruded=800,
+    mined=600,
+    seed=SEED + 2,
+    learning_rate=2e-3,
+    user_weight=USER_WEIGHT,
+)
+SETTLING = Part(
+    name="settling",
+    repeated=slice(REPEATED, None),
+    thoughtful=5_000,
+    several_steps=1_500,
+    intruded=400,
+    mined=400,
+    seed=SEED + 12,
+    learning_rate=1e-3,
+    # Half the text of the teaching is thinking, and what users write is forgotten first.
+    user_weight=1.0,
+)
+
+
+def third_lap(folder: Path, *, part: Part, workers: int) -> None:
+    """Trains the model in `folder` on one part of the third lap, and replaces it."""
+    started, cpu = time.time(), time.process_time()
+    facts, tokenizer, model = _load(folder)
+    add_thinking(tokenizer, model)
+    encoder = Encoder(tokenizer, user_weight=part.user_weight)
+    corpus = part.corpus(facts["conversations"])
+    corpus += judged(tokenizer, count=part.intruded, seed=part.seed + 2)
+    examples = encoder.encode_all(corpus)
+    tokens = sum(len(example.ids) for example in examples)
+
+    def work(team: Team) -> None:
+        rounds = ((1.0, part.mined),)
+        found = _mined(model, tokenizer, team=team, rounds=rounds, seed=2_000)
+        logs = fit(
+            model,
+            [lambda: examples + encoder.encode_all(found)],
+            team=team,
+            # Mined judgements add about 1 % to the tokens.
+            total_tokens=int(tokens * 1.01),
+            seed=part.seed,
+            learning_rate=part.learning_rate,
+            warm_up=WARM_UP,
+            report=_report if team.rank == 0 else lambda _: None,
+        )
+        if team.rank == 0:
+            more = {
+                "parameters": sum(p.numel() for p in model.parameters()),
+                f"{part.name}_tokens": logs[-1].tokens,
+                f"{part.name}_steps": logs[-1].step + 1,
+                f"{part.name}_cpu_seconds_per_worker": int(time.process_time() - cpu),
+                f"{part.name}_wall_seconds": int(time.time() - started),
+            }
+            save_chat(model, tokenizer, folder, facts=facts | more)
+
+    together(model, workers=workers, work=work)
+
+
+def _load(folder: Path) -> tuple[dict[str, int], PreTrainedTokenizerBase, LlamaForCausalLM]:
+    """The facts, tokenizer and weights that the lap before left in `folder`."""
+    facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    model = LlamaForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    model.train()
+    return facts, AutoTokenizer.from_pretrained(folder), model
+
+
+def _mined(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    team: Team,
+    rounds: tuple[tuple[float, int], ...],
+    seed: int,
+) -> list[Conversation]:
+    """Judgements of the model's own queries, each round at its temperature, from the whole team."""
+    found: list[Conversation] = []
+    for temperature, count in rounds:
+        found += mine(
+            model,
+            tokenizer,
+            count=count // team.workers,
+            seed=seed + team.rank,
+            temperature=temperature,
+        )
+    return team.gather(found)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--output", type=Path, default=CHAT)
     arguments.add_argument("--conversations", type=int, default=CONVERSATIONS)
     arguments.add_argument("--epochs", type=int, default=EPOCHS)
     arguments.add_argument("--workers", type=int, default=WORKERS)
+    arguments.add_argument("--from-lap", type=int, choices=(1, 2, 3), default=1)
     options = arguments.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     # The tokenizer's own threads would not survive the fork.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    first_lap(
-        options.output,
-        conversations=options.conversations,
-        epochs=options.epochs,
-        workers=options.workers,
-    )
-    second_lap(options.output, workers=options.workers)
+    if options.from_lap == 1:
+        first_lap(
+            options.output,
+            conversations=options.conversations,
+            epochs=options.epochs,
+            workers=options.workers,
+        )
+    if options.from_lap <= 2:
+        second_lap(options.output, workers=options.workers)
+    for part in (TEACHING, SETTLING):
+        third_lap(options.output, part=part, workers=options.workers)
 
 
 def _report(log: Log) -> None:

@@ -8,17 +8,53 @@ right answers among the checkable ones; both right is what a reader of the datas
 of rows whose query is well-formed and whose answer, where it can be checked, is right.
 """
 
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from demo_model.grammar import is_correct, parse
+from demo_model.intents import INTENTS
 from magpie_hub.pool import store
 from magpie_hub.release import Release
 from magpie_hub.run import Run
+
+_NUMBER = re.compile(r"(?<![\d.])-?\d+(?:\.\d+)?")
+
+
+def value(query: str, answer: str) -> str:
+    """What `answer` comes to: its last number where `query` asks for a number, else its text."""
+    parsed = parse(query)
+    numbers = _NUMBER.findall(answer)
+    if parsed is None or INTENTS[parsed.intent].value is None or not numbers:
+        return answer.strip()
+    return f"{float(numbers[-1]):g}"
+
+
+def is_right(query: str, answer: str) -> bool | None:
+    """Whether `answer` comes to what `query` asks for, in whatever words where that is a number.
+
+    None where the query is malformed or has no one right answer.
+    """
+    parsed = parse(query)
+    if parsed is None:
+        return None
+    wanted = INTENTS[parsed.intent].value
+    if wanted is None:
+        return is_correct(parsed, answer)
+    return value(query, answer) == f"{wanted(parsed.slots):g}"
+
+
+def majority(query: str, answers: Sequence[str]) -> str:
+    """The first of the answers that come to what most of them come to."""
+    values = [value(query, answer) for answer in answers]
+    # Of equally many the one that was said first.
+    most = Counter(values).most_common(1)[0][0]
+    return answers[values.index(most)]
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,19 @@ import pyarrow as pa
 
 from magpie_hub import schema
 from magpie_hub.release import ConfigEntry, Manifest, Producer, Yield
+from magpie_hub.samples import Balance, Sample, balance, samples
 
 if TYPE_CHECKING:
-    from datasets import Features
     from huggingface_hub import DatasetCardData
 
 SHARES = ("category", "difficulty", "quality", "language", "safety")
-SPREADS = ("reward", "query_tokens", "response_tokens")
+SPREADS = (
+    *("reward", "margin", "pass_rate", "turns"),
+    *("query_tokens", "response_tokens", "thinking_tokens"),
+)
+TURNS = ("turns", "ended")
 LANGUAGE_SHARE = 0.01
 """A language is named in the front matter from this share of the largest config on."""
-SAMPLES = 3
-SAMPLE_CHARACTERS = 700
 SHOWN_CONFIGS = 6
 SHOWN_YIELDS = 50
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
@@ -55,17 +57,10 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A row of the default config: its labels in a line, and its messages as (role, content)."""
-
-    labels: str
-    messages: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class Facts:
     """What the data files say. ``configs`` are those described, the default one first; ``spreads``
-    hold the 11 deciles from minimum to maximum for each of them."""
+    hold the 11 deciles from minimum to maximum for each of them; ``turns`` say how far
+    conversations go and why they end, where they may go on."""
 
     configs: tuple[str, ...]
     shares: dict[str, tuple[Share, ...]]
@@ -74,6 +69,8 @@ class Facts:
     unlabelled: dict[str, float]
     languages: tuple[str, ...]
     samples: tuple[Sample, ...]
+    turns: dict[str, tuple[Share, ...]]
+    balance: Balance | None
 
 
 def facts(folder: Path, manifest: Manifest) -> Facts:
@@ -81,19 +78,23 @@ def facts(folder: Path, manifest: Manifest) -> Facts:
     default = next(name for name, config in manifest.configs.items() if config.default)
     shown = (default, *(name for name in manifest.configs if name != default))[:SHOWN_CONFIGS]
     there = [column.name for column in manifest.columns]
-    small = [name for name in (*SHARES, *SPREADS, "finish_reason") if name in there]
-    tables = [_scan(folder, manifest.configs[name]).select(small).collect() for name in shown]
-    cut = tables[0]["finish_reason"] == "length" if "finish_reason" in small else None
+    small = [name for name in (*SHARES, *SPREADS, "finish_reason", "ended") if name in there]
+    tables = [_small(_scan(folder, manifest.configs[name]), small) for name in shown]
+    own = manifest.configs[default].columns or there
+    cut = tables[0]["finish_reason"] == "length" if "finish_reason" in {*small} & {*own} else None
     labels = [name for name in SHARES if name in small]
+    first = tables[0].select(name for name in small if name in own)
     widest = max(tables, key=len)
     return Facts(
         configs=shown,
         shares={name: tuple(_shares(name, tables)) for name in labels},
         spreads={n: tuple(_deciles(t[n]) for t in tables) for n in SPREADS if n in small},
         truncated=None if cut is None else int(cut.sum()) / len(cut),
-        unlabelled={n: tables[0][n].null_count() / len(tables[0]) for n in small if n in labels},
+        unlabelled={n: first[n].null_count() / len(first) for n in first.columns if n in labels},
         languages=_languages(widest) if "language" in small else (),
-        samples=tuple(_samples(_scan(folder, manifest.configs[default]), tables[0])),
+        samples=tuple(samples(_scan(folder, manifest.configs[default]), first)),
+        turns={n: tuple(_shares(n, tables)) for n in TURNS if "ended" in small},
+        balance=balance(_scan(folder, manifest.configs[default])),
     )
 
 
@@ -124,11 +125,10 @@ def render(manifest: Manifest, known: Facts, template: str, repo: str | None = N
 
 def front_matter(manifest: Manifest, known: Facts) -> DatasetCardData:
     """What the Hub and ``load_dataset`` read."""
-    from datasets import Features
     from huggingface_hub import DatasetCardData
 
-    arrow = schema.arrow_schema(column.name for column in manifest.columns)
-    features = Features.from_arrow_schema(arrow)
+    thinking = any(c.name == "messages" and "thinking" in c.type for c in manifest.columns)
+    arrow = schema.arrow_schema([column.name for column in manifest.columns], thinking=thinking)
     licence: dict[str, Any] = {"license": manifest.license}
     if manifest.license is None:
         licence = {"license": "other", "license_name": "unknown"}
@@ -144,7 +144,7 @@ def front_matter(manifest: Manifest, known: Facts) -> DatasetCardData:
         tags=["synthetic", "magpie", manifest.builder],
         configs=[_config(name, config) for name, config in manifest.configs.items()],
         dataset_info=[
-            _info(name, config, features, manifest) for name, config in manifest.configs.items()
+            _info(name, config, arrow, manifest) for name, config in manifest.configs.items()
         ],
     )
 
@@ -211,19 +211,31 @@ def _scan(folder: Path, config: ConfigEntry) -> pl.LazyFrame:
     return pl.scan_parquet(paths, glob=False)  # a folder's name may hold [ or *
 
 
+def _small(rows: pl.LazyFrame, names: list[str]) -> pl.DataFrame:
+    """These columns; null where the config does not have one."""
+    there = rows.collect_schema().names()
+    wanted = []
+    for name in names:
+        none = pl.Series(pa.nulls(0, schema.column(name).type))
+        wanted.append(pl.col(name) if name in there else pl.lit(None, none.dtype).alias(name))
+    return rows.select(wanted).collect()
+
+
 def _shares(name: str, tables: list[pl.DataFrame]) -> Iterator[Share]:
-    """In the labels' own order where they have one, else the most frequent first."""
+    """In the labels' own order where they have one, numbers ascending, else the most frequent
+    first."""
     counts = [dict(t[name].drop_nulls().value_counts().iter_rows()) for t in tables]
     column = schema.column(name)
     labels = list(column.labels)
     if not column.ordered:
-        found = {label for count in counts for label in count}
-        labels = sorted(found, key=lambda each: ([-count.get(each, 0) for count in counts], each))
+        labels = sorted({label for count in counts for label in count})
+        if not pa.types.is_integer(column.type):
+            labels.sort(key=lambda each: [-count.get(each, 0) for count in counts])
     for label in labels:
         rows = tuple(count.get(label, 0) for count in counts)
         totals = (sum(count.values()) for count in counts)
         parts = tuple(n / total if total else 0.0 for n, total in zip(rows, totals, strict=True))
-        yield Share(label, rows, parts)
+        yield Share(str(label), rows, parts)
 
 
 def _deciles(values: pl.Series) -> tuple[float, ...] | None:
@@ -240,37 +252,6 @@ def _languages(frame: pl.DataFrame) -> tuple[str, ...]:
         for language, rows in counts.iter_rows()
         if language != "und" and rows >= LANGUAGE_SHARE * len(frame)
     )
-
-
-def _samples(rows: pl.LazyFrame, small: pl.DataFrame) -> Iterator[Sample]:
-    """The first row of each of the most frequent categories, else rows evenly apart."""
-    names = [name for name in (*SHARES, "reward") if name in small.columns]
-    if "messages" not in rows.collect_schema():
-        return
-    for index in _sample_places(small):
-        row = rows.select("messages", *names).slice(index, 1).collect().row(0, named=True)
-        labels = [f"{name}: {_short(row[name])}" for name in names if row[name] is not None]
-        messages = tuple((m["role"], _clip(m["content"])) for m in row["messages"])
-        yield Sample(", ".join(labels), messages)
-
-
-def _sample_places(small: pl.DataFrame) -> list[int]:
-    spread = [(2 * i + 1) * len(small) // (2 * SAMPLES) for i in range(SAMPLES)]
-    if "category" not in small.columns:
-        return sorted(set(spread))
-    counts = small.with_row_index().drop_nulls("category").group_by("category", maintain_order=True)
-    firsts = counts.agg(pl.len(), pl.col("index").first()).sort(-pl.col("len").cast(pl.Int64))
-    places = firsts["index"].head(SAMPLES).to_list()
-    return sorted(dict.fromkeys([*places, *spread][:SAMPLES])) if len(places) else spread
-
-
-def _short(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _clip(content: str) -> str:
-    rest = len(content) - SAMPLE_CHARACTERS
-    return content if rest <= 0 else f"{content[:SAMPLE_CHARACTERS]}\n… ({rest:,} more characters)"
 
 
 @dataclass(frozen=True)
@@ -332,7 +313,10 @@ def _config(name: str, config: ConfigEntry) -> dict[str, Any]:
     }
 
 
-def _info(name: str, config: ConfigEntry, features: Features, manifest: Manifest) -> dict[str, Any]:
+def _info(name: str, config: ConfigEntry, arrow: pa.Schema, manifest: Manifest) -> dict[str, Any]:
+    from datasets import Features
+
+    published = pa.schema([arrow.field(column) for column in config.columns or arrow.names])
     splits = [
         {"name": split, "num_bytes": entry.num_bytes, "num_examples": entry.rows}
         for split, entry in config.splits.items()
@@ -340,7 +324,7 @@ def _info(name: str, config: ConfigEntry, features: Features, manifest: Manifest
     paths = [file for split in config.splits.values() for file in split.files]
     return {
         "config_name": name,
-        "features": features._to_yaml_list(),
+        "features": Features.from_arrow_schema(published)._to_yaml_list(),
         "splits": splits,
         "download_size": sum(manifest.files[path].size for path in paths),
         "dataset_size": sum(entry.num_bytes for entry in config.splits.values()),

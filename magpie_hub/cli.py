@@ -135,10 +135,52 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("run", metavar="RUN")
     price(status)
 
+    init = verb("init", "a commented recipe to start from")
+    init.add_argument("name", metavar="NAME", help="of the data set; the recipe is NAME.yaml")
+    init.add_argument(
+        "--builder",
+        action="store_true",
+        help="and a builder of your own beside it, to change: NAME_builder.py",
+    )
+
     build = verb("build", "validate a run and write a release with its configs and card")
-    build.add_argument("run", metavar="RUN")
+    build.add_argument("run", metavar="RUN", nargs="+", help="several are built as one pool")
+    build.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="whose configs and builder count in the place of the run's own",
+    )
     build.add_argument(
         "--version", required=True, dest="release_version", metavar="X.Y.Z", help="of the release"
+    )
+
+    export = verb("export", "a config of a release as a file in the form that a trainer reads")
+    export.add_argument("release", metavar="RELEASE", help="a release folder")
+    export.add_argument("config", metavar="CONFIG")
+    export.add_argument(
+        "--as",
+        dest="form",
+        default="messages",
+        metavar="FORMAT",
+        help="messages (default), prompt-completion, sharegpt, alpaca, openai or kto",
+    )
+    export.add_argument("--split", metavar="NAME", help="default: train")
+    export.add_argument(
+        "-o",
+        dest="out",
+        metavar="FILE",
+        help="ends with .jsonl or .parquet; default: NAME-CONFIG-FORMAT",
+    )
+    export.add_argument(
+        "--magpie-columns",
+        action="store_true",
+        help="all other columns too, by the names that Magpie's datasets have for them",
+    )
+    export.add_argument(
+        "--without-thinking",
+        action="store_false",
+        dest="thinking",
+        help="leave out what the model thought before it answered",
     )
 
     push = verb("push", "put a release on the Hub as one commit and one tag")

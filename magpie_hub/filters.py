@@ -5,7 +5,10 @@
 Polars evaluates them; labels with an order are enums, so ``>=`` means what it says and not the
 alphabet. What polars would let pass in silence (``quality IN ('god')`` keeps nothing, an aggregate
 looks at other rows) is refused here with one sentence. A filter says why: the conditions joined by
-AND are counted one by one.
+AND are counted one by one, in their order and each alone.
+
+Beside the columns, where rows have messages, a filter knows ``query``, the first thing that the
+user says, and ``response``, the last answer.
 """
 
 from __future__ import annotations
@@ -32,12 +35,14 @@ _EQUAL = (exp.EQ, exp.NEQ)
 _ORDER = (exp.GT, exp.GTE, exp.LT, exp.LTE)
 _OPENING = ("L_PAREN", "L_BRACKET", "CASE")
 _CLOSING = ("R_PAREN", "R_BRACKET", "END")
+_SAID = {"query": ("messages", "prompt"), "response": ("messages", "chosen")}
+"""What was said, and the columns that it may stand in."""
 
 
 @dataclass(frozen=True)
 class Filter:
     """A checked condition. ``clauses``: its top-level AND operands as they were written;
-    ``columns``: those that it reads, in schema order."""
+    ``columns``: those that it reads, in schema order, messages where it reads what was said."""
 
     where: str
     clauses: tuple[str, ...]
@@ -56,7 +61,7 @@ class Filter:
         _check_columns(where, root, available)
         _check_literals(where, root)
         clauses = tuple(_clauses(where)) if isinstance(root, exp.And) else (where.strip(),)
-        read = {node.name for node in root.find_all(exp.Column)}
+        read = {_home(node.name, available) for node in root.find_all(exp.Column)}
         expressions = tuple(_compile(clause, available) for clause in clauses)
         return cls(where, clauses, schema.in_order(read), expressions)
 
@@ -65,17 +70,21 @@ class Filter:
         return reduce(and_, self._masks(frame)).alias("keep")
 
     def funnel(self, frame: pl.DataFrame) -> tuple[pl.Series, tuple[ClauseCount, ...]]:
-        """``keep`` and, clause by clause in order, how many rows came to it and stayed."""
+        """``keep`` and, clause by clause in order, how many rows came to it and stayed, and how
+        many it would drop alone."""
         kept = pl.repeat(True, len(frame), dtype=pl.Boolean, eager=True)
         counts = []
         for clause, mask in zip(self.clauses, self._masks(frame), strict=True):
-            before, kept = int(kept.sum()), kept & mask
-            counts.append(ClauseCount(clause=clause, before=before, kept=int(kept.sum())))
+            before, kept, alone = int(kept.sum()), kept & mask, len(frame) - int(mask.sum())
+            counts.append(
+                ClauseCount(clause=clause, before=before, kept=int(kept.sum()), alone=alone)
+            )
         return kept.alias("keep"), tuple(counts)
 
     def _masks(self, frame: pl.DataFrame) -> list[pl.Series]:
         try:
             typed = _typed(frame.select(self.columns))
+            typed = typed.with_columns(**_said(typed.columns))
             masks = typed.select(
                 e.fill_null(False).alias(str(i)) for i, e in enumerate(self._expressions)
             )
@@ -91,6 +100,26 @@ def nearest(word: str, words: Iterable[str]) -> str:
     if close := difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6):
         return f"did you mean {known[close[0]]!r}?"
     return f"choose from {', '.join(map(repr, known.values()))}."
+
+
+def _home(name: str, available: tuple[str, ...]) -> str:
+    """The column that holds it."""
+    return next((home for home in _SAID.get(name, ()) if home in available), name)
+
+
+def _said(available: Iterable[str]) -> dict[str, pl.Expr]:
+    """What was said, taken out of the messages that are there."""
+    columns = tuple(available)
+    found = {}
+    for name in _SAID:
+        if (home := _home(name, columns)) != name:
+            place = pl.col(home).list.get(0 if name == "query" else -1, null_on_oob=True)
+            if name == "query":
+                after = pl.col(home).list.get(1, null_on_oob=True)
+                system = place.struct.field("role") == "system"
+                place = pl.when(system).then(after).otherwise(place)
+            found[name] = place.struct.field("content")
+    return found
 
 
 def _parse(where: str) -> exp.Expr:
@@ -137,14 +166,14 @@ def _check_shape(where: str, root: exp.Expr) -> None:
 def _check_columns(where: str, root: exp.Expr, available: tuple[str, ...]) -> None:
     for node in root.find_all(exp.Column):
         name = ".".join(part.name for part in node.parts)
-        if name in available:
+        if name in available or _home(name, available) != name:
             continue
         if name in schema.names():
             raise RecipeError(
                 f"the filter `{where}` reads `{name}`, which this recipe does not produce here; "
                 "add the step that makes it or drop the clause."
             )
-        hint = nearest(name, available)
+        hint = nearest(name, (*available, *_said(available)))
         if isinstance(node.this, exp.Identifier) and node.this.quoted:
             hint = f"text stands in single quotes: '{name}'."
         raise RecipeError(f"the filter `{where}` reads `{name}`, which is no column; {hint}")
@@ -158,7 +187,7 @@ def _check_literals(where: str, root: exp.Expr) -> None:
                 "write IS NULL or IS NOT NULL."
             )
     for node in root.find_all(exp.Column):
-        if (column := schema.column(node.name)).labels:
+        if node.name in schema.names() and (column := schema.column(node.name)).labels:
             for value in _compared(where, node, column):
                 _check_label(where, value, column)
 
@@ -203,6 +232,7 @@ def _check_label(where: str, value: exp.Expr, column: schema.Column) -> None:
 def _compile(clause: str, available: tuple[str, ...]) -> pl.Expr:
     """The clause in polars, tried on two rows: types must fit and each row get its own bool."""
     probe = _typed(_probe(available))
+    probe = probe.with_columns(**_said(probe.columns))
     try:
         expression = pl.sql_expr(clause)
         result = probe.select(expression)

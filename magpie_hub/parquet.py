@@ -2,58 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData
-from magpie_hub.filters import Filter
-from magpie_hub.release import ClauseCount, SplitEntry
+from magpie_hub.release import SplitEntry
 
-SPLIT = "train"
 GROUP_BYTES = 64 << 20
 """A row group holds at most this, uncompressed: the Hub's viewer wants less than 100 MB."""
 FILE_BYTES = 512 << 20
 """A Parquet file is closed once it holds this much, uncompressed."""
 
 
-def kept_rows(table: pa.Table, cut: Filter | None) -> tuple[pa.Table, tuple[ClauseCount, ...]]:
-    """The rows that ``cut`` keeps, and what each of its clauses did; ``None`` keeps all."""
-    if cut is None:
-        return table, ()
-    frame = pl.from_arrow(table.select(cut.columns))
-    assert isinstance(frame, pl.DataFrame)
-    keep, counts = cut.funnel(frame)
-    return table.filter(keep.to_arrow()), counts
-
-
 class ConfigWriter:
-    """The files ``data/<name>/`` of one config under ``folder``: the rows of each table added that
-    ``cut`` keeps, in that order.
+    """The files ``data/<name>/`` of one config under ``folder``: of each table added the rows that
+    ``decided`` takes, each split by itself and in that order.
 
-    Rows wait in memory until they fill a row group of ``GROUP_BYTES``; a file ends at
-    ``FILE_BYTES``, so a pool that grew changes none of the files before the last. ``funnel`` counts
-    what each clause kept. ``close`` writes what waits, also where the work failed; after it
-    ``split`` describes the files. ``InvalidData`` where no row was kept."""
+    ``close`` writes what waits, also where the work failed; after it ``splits`` describes the
+    files. ``InvalidData`` where a split has no row."""
 
-    def __init__(
-        self, folder: Path, name: str, arrow: pa.Schema, cut: Filter | None
-    ) -> None:
-        self._folder, self._name, self._filter = folder, name, cut
-        self._schema = arrow
-        self.funnel: tuple[ClauseCount, ...] = ()
+    def __init__(self, folder: Path, arrow: pa.Schema, decided: Decided) -> None:
+        self.decided = decided
+        cut = decided.cut
+        arrow = pa.schema([arrow.field(name) for name in cut.columns])
+        home = folder / "data" / cut.name
+        self._splits = {name: _SplitWriter(home, name, arrow) for name in decided.splits}
+        self._folder = folder
+        self._first = 0
+
+    def add(self, table: pa.Table) -> None:
+        for split, rows in self.decided.take(table, self._first):
+            self._splits[split].add(rows)
+        self._first += table.num_rows
+
+    def close(self) -> None:
+        for split in self._splits.values():
+            split.close()
+
+    def splits(self) -> Mapping[str, SplitEntry]:
+        """Give the files their final names, which hold how many they are; to be called once."""
+        if empty := [name for name, split in self._splits.items() if not split.rows]:
+            raise InvalidData(self._why_empty(empty))
+        return {name: split.finish(self._folder) for name, split in self._splits.items()}
+
+    def _why_empty(self, empty: list[str]) -> str:
+        name = self.decided.cut.name
+        if len(empty) < len(self._splits):
+            return (
+                f"the split {empty[0]!r} of the config {name!r} is empty; raise its share, make "
+                "more rows, or name the config anew where all its rows are released already."
+            )
+        bad = next((count for count in self.decided.funnel if not count.kept), None)
+        if bad is None:
+            return f"the config {name!r} is empty: there is no row to take."
+        return (
+            f"the config {name!r} is empty: its clause `{bad.clause}` kept none of the "
+            f"{bad.before:,} rows that came to it; loosen it or make more rows."
+        )
+
+
+class _SplitWriter:
+    """The files of one split. Rows wait in memory until they fill a row group of ``GROUP_BYTES``;
+    a file ends at ``FILE_BYTES``, so a pool that grew changes none of the files before the last."""
+
+    def __init__(self, home: Path, name: str, arrow: pa.Schema) -> None:
+        self._home, self._name, self._schema = home, name, arrow
         self._pending: list[pa.Table] = []
         self._parts: list[Path] = []
         self._open: pq.ParquetWriter | None = None
-        self._rows = self._bytes = self._waiting = self._in_file = 0
+        self.rows = self._bytes = self._waiting = self._in_file = 0
 
     def add(self, table: pa.Table) -> None:
-        table, counts = kept_rows(table, self._filter)
-        self.funnel = _sum(self.funnel, counts)
-        self._rows += table.num_rows
+        self.rows += table.num_rows
         self._bytes += table.nbytes
         self._pending.append(table)
         self._waiting += table.nbytes
@@ -66,20 +90,13 @@ class ConfigWriter:
             self._open.close()
             self._open = None
 
-    def split(self) -> SplitEntry:
-        """Give the files their final names, which hold how many they are; to be called once."""
-        if not self._rows:
-            bad = next(count for count in self.funnel if not count.kept)
-            raise InvalidData(
-                f"the config {self._name!r} is empty: its clause `{bad.clause}` kept none of the "
-                f"{bad.before:,} rows that came to it; loosen it or make more rows."
-            )
+    def finish(self, folder: Path) -> SplitEntry:
         files = []
         for index, part in enumerate(self._parts):
-            final = part.with_name(f"{SPLIT}-{index:05d}-of-{len(self._parts):05d}.parquet")
+            final = part.with_name(f"{self._name}-{index:05d}-of-{len(self._parts):05d}.parquet")
             part.rename(final)
-            files.append(final.relative_to(self._folder).as_posix())
-        return SplitEntry(rows=self._rows, num_bytes=self._bytes, files=tuple(files))
+            files.append(final.relative_to(folder).as_posix())
+        return SplitEntry(rows=self.rows, num_bytes=self._bytes, files=tuple(files))
 
     def _flush(self) -> None:
         pending = pa.concat_tables(self._pending) if self._pending else None
@@ -94,7 +111,7 @@ class ConfigWriter:
                 self._open, self._in_file = None, 0
 
     def _new_file(self) -> pq.ParquetWriter:
-        part = self._folder / "data" / self._name / f"{len(self._parts):05d}.part"
+        part = self._home / f"{self._name}-{len(self._parts):05d}.part"
         part.parent.mkdir(parents=True, exist_ok=True)
         self._parts.append(part)
         return pq.ParquetWriter(
@@ -105,16 +122,6 @@ class ConfigWriter:
             use_content_defined_chunking=True,
             write_page_index=True,
         )
-
-
-def _sum(left: tuple[ClauseCount, ...], right: tuple[ClauseCount, ...]) -> tuple[ClauseCount, ...]:
-    """The funnel of two tables together; the first one may have seen none yet."""
-    if not left:
-        return right
-    return tuple(
-        ClauseCount(clause=a.clause, before=a.before + b.before, kept=a.kept + b.kept)
-        for a, b in zip(left, right, strict=True)
-    )
 
 
 def _groups(table: pa.Table) -> Iterator[pa.Table]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from magpie_hub.engines import Task
-from magpie_hub.pool import store
 from magpie_hub.run import Run
 from magpie_hub.stage import Asking, Local, Whole, Work
+from magpie_hub.stored import store
 
 Who = tuple[str, Task] | None
 """The model that a stage needs, and what for; None where it needs none."""

@@ -3,53 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from magpie_hub import schema
 from magpie_hub.accounts import accounts, total
+from magpie_hub.answered import dialogues
+from magpie_hub.conversations import told
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
 from magpie_hub.run import Run
-from magpie_hub.shards import ShardStore
+from magpie_hub.stored import is_further_reward, joined, store
 from magpie_hub.yields import yields
 
 SAFE = "safe"
+PAIRED = "preference"
+"""The kind of dataset that publishes two answers."""
+TALKING = "multi_turn"
+"""The kind that publishes only what goes on."""
 
-_STORED = {
-    "sample": schema.QUERIES,
-    "screen": schema.VERDICTS,
-    "respond": schema.RESPONSES,
-    "baseline": schema.RESPONSES,
-    "duplicates": schema.DUPLICATES,
-}
-_UNPUBLISHED = {"screen", "baseline", "duplicates"}
-
-
-def store(run: Run, stage: str) -> ShardStore:
-    """The shards of a stage, with the schema that it stores."""
-    columns = ("reward",) if _is_further_reward(stage) else run.stage(stage).columns
-    return run.store(stage, _STORED.get(stage) or schema.annotation(columns))
-
-
-def _is_further_reward(stage: str) -> bool:
-    return stage.startswith("reward-")
-
-
-def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) -> pa.Table:
-    """What ``stages`` stored for ``ids``, side by side in that order; null where one has no row."""
-    rows = pa.table({"id": ids})
-    for stage in stages:
-        found = store(run, stage).read(shard)
-        places = pc.index_in(ids, value_set=found["id"].combine_chunks())
-        for name in found.schema.names[1:]:
-            if name == "error":
-                continue
-            rows = rows.append_column(name, found[name].take(places))
-    return rows
+_UNPUBLISHED = {"screen", "baseline", "overlap", "duplicates"}
+_TURNS = ("ask-", "answer-")
 
 
 def rejections(run: Run) -> dict[str, int]:
@@ -66,8 +44,19 @@ def rejections(run: Run) -> dict[str, int]:
             kept = verdicts.filter(verdicts["kept"])["id"]
             answers = joined(run, shard, kept, ["respond"])
             empty = pc.equal(answers["response"], "")
+            if run.has("choose") and shard not in left["choose"]:
+                choices = joined(run, shard, kept, ["choose"])
+                empty = pc.is_null(choices["chosen_place"])
+                if run.recipe.builder == PAIRED:
+                    counts.update(_unpaired(run, choices))
             counts["no answer"] += pc.sum(empty).as_py() or 0
             rest = answers.filter(pc.invert(empty))["id"]
+            if run.recipe.builder == TALKING and not any(
+                shard in left[stage] for stage in left if stage.startswith(_TURNS)
+            ):
+                short = _one_turn(run, shard)
+                counts.update(short.values())
+                rest = rest.filter(pc.invert(pc.is_in(rest, pa.array(short, pa.string()))))
             if _guarded(run) and shard not in left["safety"]:
                 safe = pc.equal(joined(run, shard, rest, ["safety"])["safety"], SAFE)
                 safe = pc.fill_null(safe, False)
@@ -77,6 +66,23 @@ def rejections(run: Run) -> dict[str, int]:
                 found = joined(run, shard, rest, ["pii"])["pii"].to_pylist()
                 counts["pii"] += sum(map(bool, found))
     return {reason: count for reason, count in counts.most_common() if count}
+
+
+def _one_turn(run: Run, shard: int) -> dict[str, str]:
+    """By id, why rows have no second turn."""
+    rows = (row for row in dialogues(run, shard, turns=2) if len(row.queries) == 1)
+    return {row.id: f"one turn: {row.ended}" for row in rows}
+
+
+def _unpaired(run: Run, choices: pa.Table) -> Counter[str]:
+    """Why queries with an answer have no pair of them."""
+    counts = Counter(choices["unpaired"].drop_null().to_pylist())
+    # It has no answer to begin with.
+    counts.pop("no answer", None)
+    margins = choices["margin"].drop_null().to_pylist()
+    counts["equal scores"] += sum(not margin for margin in margins)
+    counts["margin"] += sum(0 < margin <= run.recipe.choose.min_margin for margin in margins)
+    return counts
 
 
 def _guarded(run: Run) -> bool:
@@ -105,30 +111,35 @@ class RunPool:
                     "goes on."
                 )
         self._run = run
+        self.thinking = "thinking_tokens" in run.stage("respond").columns
         names = [stage.name for stage in run.info.stages]
-        self._further = [name for name in names if _is_further_reward(name)]
-        self._joined = [name for name in names if name not in (*_UNPUBLISHED, *self._further)]
+        self._further = [name for name in names if is_further_reward(name)]
+        apart = {*_UNPUBLISHED, *self._further}
+        self._joined = [n for n in names if n not in apart and not n.startswith(_TURNS)]
 
     def columns(self) -> tuple[str, ...]:
         """The published columns, in the order of the schema."""
         return schema.in_order(c for stage in self._run.info.stages for c in stage.columns)
 
-    def shards(self) -> Iterator[pa.Table]:
+    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The answered rows, one table a shard in the order of slots, with exactly the schema of
-        :meth:`columns`."""
+        :meth:`columns`, or those named; a conversation that could not be paired has no
+        ``rejected``."""
+        wanted = self.columns() if columns is None else schema.in_order(columns)
         for shard in range(self._run.shard_count):
             verdicts = store(self._run, "screen").read(shard)
             kept = verdicts.filter(verdicts["kept"])["id"]
             rows = joined(self._run, shard, kept, self._joined)
-            rows = rows.filter(pc.not_equal(rows["response"], ""))
+            rows = told(self._run, shard, rows, thinking=self.thinking)
             if _guarded(self._run):
                 rows = rows.filter(pc.equal(rows["safety"], SAFE))
             rows = self._without_pii(rows)
+            if self._run.has("choose"):
+                rows = self._parted(_scored(rows))
             if self._further:
                 rows = rows.append_column("rewards", self._rewards(shard, rows))
-            rows = rows.append_column("messages", _messages(rows))
-            rows = rows.append_column("turns", pa.array([1] * len(rows), pa.int64()))
-            yield rows.select(self.columns()).cast(schema.arrow_schema(self.columns()))
+            arrow = schema.arrow_schema(wanted, thinking=self.thinking)
+            yield rows.select(arrow.names).cast(arrow)
 
     def _without_pii(self, rows: pa.Table) -> pa.Table:
         settings = self._run.recipe.annotate.pii
@@ -143,12 +154,23 @@ class RunPool:
             )
         return rows.filter(pc.invert(found))
 
+    def _parted(self, rows: pa.Table) -> pa.Table:
+        """Without the rejected answer where its score is too near."""
+        near = pc.less_equal(rows["margin"], self._run.recipe.choose.min_margin)
+        places = pa.array(np.arange(len(rows)), mask=pc.fill_null(near, True).to_numpy())
+        for name in ("rejected", "rejected_score", "margin"):
+            at = rows.column_names.index(name)
+            rows = rows.set_column(at, name, rows[name].take(places))
+        return rows
+
     def _rewards(self, shard: int, rows: pa.Table) -> pa.Array:
         """Each row's scores, the first model's first."""
         scores = {self._run.stage("reward").model: rows["reward"].to_pylist()}
         for stage in self._further:
-            found = joined(self._run, shard, rows["id"], [stage])["reward"].to_pylist()
-            scores[self._run.stage(stage).model] = found
+            found = joined(self._run, shard, rows["id"], [stage])
+            if self._run.has("choose"):
+                found = _scored(found.append_column("chosen_place", rows["chosen_place"]))
+            scores[self._run.stage(stage).model] = found["reward"].to_pylist()
         made = [
             [{"model": model, "score": score} for model, score in zip(scores, each, strict=True)]
             for each in zip(*scores.values(), strict=True)
@@ -199,13 +221,15 @@ class RunPool:
         return self._run.recipe.configs
 
 
-def _messages(rows: pa.Table) -> pa.Array:
-    return pa.array(
-        [
-            [{"role": "user", "content": query}, {"role": "assistant", "content": response}]
-            for query, response in zip(
-                rows["query"].to_pylist(), rows["response"].to_pylist(), strict=True
-            )
-        ],
-        schema.MESSAGES,
-    )
+def _scored(rows: pa.Table) -> pa.Table:
+    """With the score of the chosen answer as the ``reward``, which so far is the first one's."""
+    if "scores" not in rows.column_names:
+        return rows
+    reward = _at(rows["scores"], rows["chosen_place"])
+    return rows.set_column(rows.column_names.index("reward"), "reward", reward)
+
+
+def _at(scores: pa.ChunkedArray, places: pa.ChunkedArray) -> pa.Array:
+    """Of each list the item at its place."""
+    pairs = zip(scores.to_pylist(), places.to_pylist(), strict=True)
+    return pa.array([None if each is None else each[at] for each, at in pairs], pa.float64())

@@ -1,16 +1,18 @@
 """What a recipe may call by a name or take from a file, written out: decoding grids, ready sets of
-system prompts, topics. The resolved recipe holds the contents, so a run does not change when a file
-or a newer version of this package does."""
+system prompts, topics, filters. The resolved recipe holds the contents, so a run does not change
+when a file or a newer version of this package does."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from magpie_hub import steering
 from magpie_hub.errors import RecipeError
+from magpie_hub.filter_presets import FILTERS
 from magpie_hub.origin import Origin, Place
 
 GRIDS: dict[str, tuple[tuple[float, float, int], ...]] = {
@@ -29,6 +31,7 @@ _STEER: Place = ("sample", "steer")
 def write_out(origin: Origin, folder: Path) -> None:
     """Replace names and files in the document by what they stand for; ``folder`` is where relative
     file names begin. What is of a wrong type stays, for the recipe to refuse."""
+    _filters(origin)
     sample = origin.document.get("sample")
     if not isinstance(sample, dict):
         return
@@ -41,6 +44,28 @@ def write_out(origin: Origin, folder: Path) -> None:
         pairs = list(_entries(steer, origin, folder))
         sample["steer"] = [entry for entry, _ in pairs]
         origin.moved = {(*_STEER, at): place for at, (_, place) in enumerate(pairs)}
+
+
+def _filters(origin: Origin) -> None:
+    """The configs' presets: their clauses come before the config's own."""
+    configs = origin.document.get("configs")
+    for key, config in configs.items() if isinstance(configs, dict) else ():
+        if not isinstance(config, dict) or not isinstance(config.get("preset"), str):
+            continue
+        name = config.pop("preset")
+        preset = FILTERS[_known(name, FILTERS, "preset", origin.place(("configs", key, "preset")))]
+        config.setdefault("description", preset.description)
+        where = config.get("where")
+        if where is None:
+            config["where"] = preset.where
+        elif isinstance(where, str):
+            both = f"({where})" if re.search(r"\bOR\b", where, re.IGNORECASE) else where
+            config["where"] = f"{preset.where} AND {both}"
+        if config.get("rows") is not None:
+            if config.get("pick") is None and config.get("order") is None:
+                config["pick"] = "length_controlled"
+            if preset.quotas:
+                config.setdefault("quotas", preset.quotas)
 
 
 def _entries(steer: str | list[Any], origin: Origin, folder: Path) -> Iterator[tuple[Any, Place]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from math import ceil
 
-from magpie_hub.pool import joined, store
 from magpie_hub.recipe import Screen
 from magpie_hub.run import Run
+from magpie_hub.stored import joined, store
 
 _OTHERS = "the others"
 

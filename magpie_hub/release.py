@@ -10,6 +10,7 @@ RELEASE/
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -32,11 +33,14 @@ class FileEntry(_Entry):
 
 
 class ClauseCount(_Entry):
-    """A clause of a filter: the rows that came to it, and how many it kept."""
+    """A clause of a filter: the rows that came to it, and how many it kept; ``alone`` is how many
+    of all rows it would drop by itself. The picking of so many ``rows`` is the last one; it has
+    nothing to say alone."""
 
     clause: str
     before: int
     kept: int
+    alone: int | None = None
 
     @property
     def dropped(self) -> int:
@@ -52,11 +56,14 @@ class SplitEntry(_Entry):
 
 
 class ConfigEntry(_Entry):
+    """``columns``: those of this config; none named: all of the release's."""
+
     default: bool
     where: str | None
     description: str
     funnel: tuple[ClauseCount, ...]
     splits: dict[str, SplitEntry]
+    columns: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -123,14 +130,17 @@ class Provenance(_Entry):
 
 
 class Manifest(Provenance):
-    """What ``manifest.json`` holds."""
+    """What ``manifest.json`` holds. ``builder_sha256``: of the source of the builder's module;
+    ``remarks`` are sentences on what whoever trains on the rows should know."""
 
     manifest_version: int = 1
     version: str
     generator: str
     created: str
+    builder_sha256: str | None = None
     columns: tuple[ColumnEntry, ...]
     configs: dict[str, ConfigEntry]
+    remarks: tuple[str, ...] = ()
     files: dict[str, FileEntry]
 
 
@@ -159,6 +169,15 @@ class Release:
             where = ".".join(map(str, first["loc"])) or "the document"
             raise InvalidData(f"{file} is damaged at {where}: {first['msg']}.") from error
         return cls(path, manifest)
+
+    @classmethod
+    def beside(cls, folder: Path) -> list[Release]:
+        """The releases in ``folder``; what is damaged is left out."""
+        found = []
+        for file in sorted(folder.glob(f"*/{MANIFEST}")):
+            with suppress(InvalidData):
+                found.append(cls.open(file.parent))
+        return found
 
     @property
     def version(self) -> str:

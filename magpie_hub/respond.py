@@ -5,16 +5,28 @@ Source: arXiv 2406.08464, section 2.1, step 2; greedy as there unless the recipe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from magpie_hub.answered import Message, kept
 from magpie_hub.engines import Decoding, Request
-from magpie_hub.pool import store
 from magpie_hub.recipe import Recipe, Responder
 from magpie_hub.run import Run, StageInfo, derive_seed
 from magpie_hub.stage import Asking, Source, Steps
+from magpie_hub.template import ChatTemplate
 
 COLUMNS = ("messages", "responder", "finish_reason", "response_tokens", "turns")
+
+
+def columns(sources: Sequence[Source]) -> tuple[str, ...]:
+    """What the answers of these responders make known."""
+    thinks = any(source.template.thinking.active for source in sources)
+    return (*COLUMNS, "thinking_tokens") if thinks else COLUMNS
+
+
+Question = tuple[str, str | Sequence[Message]]
+"""The id of a row, and what it asks: a query, or a conversation that ends with one."""
 
 
 class Answers(Protocol):
@@ -44,6 +56,10 @@ def info(
             "max_tokens": str(settings.max_tokens),
             **{key: derived[key] for key in ("post_query", "answer_stops", "thinking")},
         }
+        if settings.thinking_tokens is not None:
+            own["thinking_tokens"] = str(settings.thinking_tokens)
+        if recipe.respond.answers > 1:
+            own["answers"] = str(recipe.respond.answers)
         if len(responders) == 1:
             keys = own
         else:
@@ -56,26 +72,34 @@ def info(
         keys=keys,
         after=after.fingerprint,
         coverage=gate.fingerprint,
-        columns=COLUMNS,
+        columns=columns(sources),
         model=", ".join(dict.fromkeys(source.model.ref for source in sources)),
         revision=", ".join(dict.fromkeys(revisions)),
     )
 
 
-def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
-    """An answer for every kept query, each responder for its own slots."""
+def responding(
+    run: Run,
+    sources: Sequence[Source],
+    *,
+    stage: str = "respond",
+    asked: Callable[[Run, int], Sequence[Question]] = kept,
+) -> list[Asking]:
+    """An answer to every question that is ``asked`` in a shard, each responder for its own
+    slots."""
     responders = run.recipe.respond.each
-    stage = run.stage("respond").fingerprint
+    fingerprint = run.stage(stage).fingerprint
 
     def part(number: int, source: Source, settings: Responder) -> Asking:
         def job(shard: int, have: set[str]) -> dict[str, Steps]:
-            rows = [row for row in kept(run, shard) if row[0] not in have]
+            rows = [row for row in asked(run, shard) if row[0] not in have]
             if len(responders) > 1:
                 his = {slot.id for slot in run.slots(shard) if slot.responder == number}
                 rows = [row for row in rows if row[0] in his]
-            return answers(source, settings, rows, stage)
+            count, budget = run.recipe.respond.answers, settings.thinking_tokens
+            return answers(source, settings, rows, fingerprint, count=count, budget=budget)
 
-        return Asking("respond", source.model, job, part=number, parts=len(responders))
+        return Asking(stage, source.model, job, part=number, parts=len(responders))
 
     return [
         part(number, source, settings)
@@ -84,35 +108,76 @@ def responding(run: Run, sources: Sequence[Source]) -> list[Asking]:
 
 
 def answers(
-    source: Source, settings: Answers, rows: Sequence[tuple[str, str]], stage: str
+    source: Source,
+    settings: Answers,
+    rows: Sequence[Question],
+    stage: str,
+    *,
+    count: int = 1,
+    budget: int | None = None,
 ) -> dict[str, Steps]:
-    """The answers to ``rows`` of (id, query), as ``schema.RESPONSES`` stores them; ``stage`` is the
-    fingerprint from which their seeds follow."""
+    """``count`` answers to each of ``rows``, as ``schema.RESPONSES`` stores them;
+    ``stage`` is the fingerprint from which their seeds follow, ``budget`` the tokens after which
+    thinking is ended."""
     prompts = source.template.answer_prompts([query for _, query in rows])
-    decoding = Decoding(settings.temperature, settings.top_p, settings.max_tokens)
-    stops = source.template.answer_stop_ids
     return {
-        name: _answer(source, Request(prompt, decoding, stops, derive_seed(f"{stage}:{name}", 0)))
+        name: answering(source, settings, prompt, f"{stage}:{name}", count=count, budget=budget)
         for (name, _), prompt in zip(rows, prompts, strict=True)
     }
 
 
-def _answer(source: Source, request: Request) -> Steps:
+@dataclass
+class _Written:
+    """An answer so far."""
+
+    ids: list[int]
+    finish_reason: str
+
+
+def answering(
+    source: Source,
+    settings: Answers,
+    prompt: tuple[int, ...],
+    key: str,
+    *,
+    count: int = 1,
+    budget: int | None = None,
+) -> Steps:
+    """One row's answers, all asked for at once. Those that reach the ``budget`` go on behind it,
+    and where they are still thinking, behind the end of the thinking."""
     template = source.template
-    [completion] = yield [request]
-    thinking, text = template.split(completion.token_ids)
+
+    def request(place: int, so_far: Sequence[int], upto: int) -> Request:
+        decoding = Decoding(settings.temperature, settings.top_p, max(1, upto - len(so_far)))
+        # Only what is already written tells the two requests for one answer apart.
+        seed = derive_seed(f"{key} on" if so_far else key, place)
+        return Request((*prompt, *so_far), decoding, template.answer_stop_ids, seed)
+
+    first = settings.max_tokens if budget is None else min(budget, settings.max_tokens)
+    completions = yield [request(place, (), first) for place in range(count)]
+    if lost := next((c.error for c in completions if c.finish_reason == "error"), None):
+        return {"error": lost}
+    written = [_Written(list(c.token_ids), c.finish_reason) for c in completions]
+    cut = [place for place in range(count) if written[place].finish_reason == "length"]
+    if first < settings.max_tokens and cut:
+        for place in cut:
+            written[place].ids += template.closing(written[place].ids)
+        completions = yield [
+            request(place, written[place].ids, settings.max_tokens) for place in cut
+        ]
+        for place, completion in zip(cut, completions, strict=True):
+            written[place].ids += completion.token_ids
+            written[place].finish_reason = completion.finish_reason
+    found = [_read(template, each) for each in written]
+    return {**found[0], "others": found[1:] or None, "responder": source.model.ref}
+
+
+def _read(template: ChatTemplate, written: _Written) -> dict[str, Any]:
+    thinking, text = template.split(written.ids)
     return {
         "response": text.strip(),
         "thinking": thinking,
-        "finish_reason": completion.finish_reason,
-        "response_tokens": len(completion.token_ids),
-        "responder": source.model.ref,
+        "finish_reason": written.finish_reason,
+        "response_tokens": len(written.ids),
+        "thinking_tokens": template.thinking_length(written.ids),
     }
-
-
-def kept(run: Run, shard: int) -> list[tuple[str, str]]:
-    """(id, query) of the shard's queries that passed the screen, in slot order."""
-    verdicts = store(run, "screen").read(shard)["kept"].to_pylist()
-    queries = store(run, "sample").read(shard)
-    rows = zip(queries["id"].to_pylist(), queries["query"].to_pylist(), verdicts, strict=True)
-    return [(name, query) for name, query, passed in rows if passed]

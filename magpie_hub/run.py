@@ -32,12 +32,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from magpie_hub.errors import InvalidData, RunMismatch, UsageError
 from magpie_hub.owner import Owner
-from magpie_hub.recipe import Cell, Recipe, Steer
+from magpie_hub.recipe import BUILDERS, Cell, Recipe, Steer
 from magpie_hub.shards import Headers, ShardStore
 from magpie_hub.storage import THREADS, Folder, leftovers, open_folder
 
 INFO, RECIPE = "run.json", "recipe.yaml"
 _LISTING_AGE = 5.0
+_CONVERSATION = ("respond", "ask-", "answer-")
+"""The stages that write the conversations."""
 _LIBRARIES = ("magpie-hub", "torch", "transformers", "llguidance", "polars", "pyarrow", "datasets")
 
 
@@ -136,7 +138,9 @@ class Run:
             raise InvalidData(
                 f"{folder}/{RECIPE} is missing; `magpie-hub run` with your recipe writes it again."
             ) from error
-        return cls(folder, Recipe.parse(text, name=f"{folder}/{RECIPE}"), info)
+        # What it names by a file is only there for a builder, which works on this machine.
+        home = Path() if folder.remote else folder.path
+        return cls(folder, Recipe.parse(text, name=f"{folder}/{RECIPE}", folder=home), info)
 
     @classmethod
     def start(
@@ -169,6 +173,8 @@ class Run:
         # The info first: a folder that has it is ours, whatever else a kill has left undone.
         folder.write(INFO, f"{info.model_dump_json(indent=2)}\n".encode())
         folder.write(RECIPE, recipe.to_yaml().encode())
+        if builder := recipe.builder_file:
+            folder.child(BUILDERS).write(builder.name, builder.read_bytes())
         return cls(folder, recipe, info)
 
     @classmethod
@@ -235,11 +241,12 @@ class Run:
 
         Rows of earlier stages that failed are counted in it, so that it is completed once they are
         mended: those of the shard itself, and from the screen on, which compares a query with all
-        before it, the queries of the shards before too.
+        before it, the queries of the shards before too. What rests on a stage that looks at all
+        rows may change with any of them.
         """
         info = self.stage(stage)
         whole = f"{info.fingerprint if info.cheap else info.coverage}/{self.rows_in(shard)}"
-        if info.whole:
+        if self._rests_on_all(stage):
             whole += f" of {self.info.rows}"
         failed = {name: count for name, count in self._failed_before(stage, shard) if count}
         counts = " ".join(f"{name} {count}" for name, count in failed.items())
@@ -250,11 +257,21 @@ class Run:
         at = names.index(stage)
         screen = names.index("screen") if "screen" in names else len(names)
         before = names[: min(at, screen)]
-        if "respond" in names[:at]:
-            before.append("respond")
+        before += [n for n in names[:at] if n.startswith(_CONVERSATION)]
+        if "choose" in names:
+            # A choice waits for the scores, and what stands behind it for the choice.
+            before += [n for n in names[:at] if n.startswith("reward") and n not in before]
+        together = self._rests_on_all(stage)
         for name in before:
-            first = 0 if name == "sample" and at >= screen else shard
-            yield name, self._headers_of(self.stage(name)).failed(first, shard)
+            everywhere = together and name in names[:screen]
+            first = 0 if everywhere or (name == "sample" and at >= screen) else shard
+            last = self.shard_count - 1 if everywhere else shard
+            yield name, self._headers_of(self.stage(name)).failed(first, last)
+
+    def _rests_on_all(self, stage: str) -> bool:
+        """Whether it, or a stage before it, looks at all rows beside each other."""
+        at = self.info.stages.index(self.stage(stage))
+        return any(info.whole for info in self.info.stages[: at + 1])
 
     def missing(self, stage: str) -> list[int]:
         """The shards that the stage has still to do: a listing of files."""

@@ -19,9 +19,9 @@ from magpie_hub.driver import Batch, Driver
 from magpie_hub.engines import Engine, Task
 from magpie_hub.models import Model
 from magpie_hub.places import Places, Who, up_to
-from magpie_hub.pool import store
 from magpie_hub.run import Run
 from magpie_hub.stage import Asking, Local, Progress, Steps, Whole, Work
+from magpie_hub.stored import store
 
 _ROWS_OPEN = 1 << 16
 """Rows of unfinished shards in memory from which no further shard is begun, whatever the number of

@@ -44,6 +44,11 @@ THOUGHTFUL = pa.list_(
 """Messages of a model that thinks: apart from what it says, null where it did not."""
 
 
+def messages(thinking: bool) -> pa.ListType:
+    """The type of a conversation; ``thinking``: of a model that thinks."""
+    return THOUGHTFUL if thinking else MESSAGES
+
+
 @dataclass(frozen=True)
 class Column:
     """One published column. ``labels`` are its only values; where ``ordered``, ascending."""
@@ -112,9 +117,14 @@ COLUMNS = (
     Column("top_p", pa.float64(), "sample", "the query's nucleus sampling mass"),
     Column("seed", pa.int64(), "sample", "the query's own random seed"),
     Column("system_prompt", pa.string(), "sample", "key of the steering system prompt, or null"),
-    Column("finish_reason", pa.string(), "respond", "stop: the model ended; length: it was cut"),
-    Column("query_tokens", pa.int64(), "sample", "length of the query in tokens"),
-    Column("response_tokens", pa.int64(), "respond", "length of the answer in tokens"),
+    Column(
+        "finish_reason",
+        pa.string(),
+        "respond",
+        "stop: the model ended its last answer; length: it was cut",
+    ),
+    Column("query_tokens", pa.int64(), "sample", "length of the first query in tokens"),
+    Column("response_tokens", pa.int64(), "respond", "length of all answers of the row in tokens"),
     Column("turns", pa.int64(), "respond", "user turns in the conversation"),
     Column("answers", pa.int64(), "respond", "answers that were written to the query"),
     Column("thinking_tokens", pa.int64(), "respond", "tokens of thinking among response_tokens"),
@@ -149,6 +159,9 @@ COLUMNS = (
     Column("leaked", pa.string(), "annotate", "what leaked into the answer, or null"),
 )
 
+PAIR = ("prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin")
+"""The columns of a choice between two answers."""
+
 _BY_NAME = {column.name: column for column in COLUMNS}
 
 
@@ -172,7 +185,7 @@ def in_order(wanted: Iterable[str]) -> tuple[str, ...]:
 def arrow_schema(wanted: Iterable[str], *, thinking: bool = False) -> pa.Schema:
     """The one Arrow schema that every shard with these columns is written with; ``thinking``:
     messages have a place for it."""
-    types = {"messages": THOUGHTFUL} if thinking else {}
+    types = {"messages": messages(thinking)}
     return pa.schema([(name, types.get(name, column(name).type)) for name in wanted])
 
 
@@ -232,6 +245,7 @@ QUERIES = pa.schema(
 VERDICTS = pa.schema(
     [("id", pa.string()), ("kept", pa.bool_()), ("reason", pa.string()), ("detail", pa.string())]
 )
+OVERLAPS = pa.schema([("id", pa.string()), ("item", pa.string()), ("error", pa.string())])
 DUPLICATES = pa.schema(
     [
         ("id", pa.string()),
@@ -255,6 +269,17 @@ RESPONSES = pa.schema(
         ("error", pa.string()),
     ]
 )
+FOLLOWUPS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("query", pa.string()),
+        ("query_finish", pa.string()),
+        ("query_tokens", pa.int64()),
+        # Why the conversation ends before this question, or null.
+        ("ended", pa.string()),
+        ("error", pa.string()),
+    ]
+)
 CHOICES = pa.schema(
     [
         ("id", pa.string()),
@@ -263,7 +288,7 @@ CHOICES = pa.schema(
         ("chosen_place", pa.int64()),
         ("rejected_place", pa.int64()),
         ("unpaired", pa.string()),
-        *((n, _BY_NAME[n].type) for n in ("chosen_score", "rejected_score", "margin", "scores")),
+        *((n, _BY_NAME[n].type) for n in ("chosen_score", "rejected_score", "margin")),
         *((n, _BY_NAME[n].type) for n in ("majority", "pass_rate", "answers")),
         ("error", pa.string()),
     ]

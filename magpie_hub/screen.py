@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from magpie_hub import schema
 from magpie_hub.filters import Filter
-from magpie_hub.pool import joined, store
 from magpie_hub.quotas import Quotas
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Local
+from magpie_hub.stored import joined, store
 from magpie_hub.template import ChatTemplate, leaks
 from magpie_hub.words import text_key
 
@@ -62,6 +62,8 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
 
     def make(shard: int, _: set[str]) -> pa.Table:
         verdicts = rules.verdicts(shard)
+        if run.has("overlap"):
+            _part_from_items(run, shard, verdicts)
         if run.has("duplicates"):
             _thin_out(run, shard, verdicts)
         if where is not None:
@@ -82,6 +84,13 @@ def screening(run: Run, rules: Rules, labels: tuple[str, ...]) -> Local:
         )
 
     return Local("screen", make, orderly=rules.orderly, in_order=quotas is not None)
+
+
+def _part_from_items(run: Run, shard: int, verdicts: dict[str, Reason | None]) -> None:
+    """Turn away, in ``verdicts``, what means an item of a benchmark."""
+    for row in store(run, "overlap").read(shard).to_pylist():
+        if row["item"] is not None:
+            verdicts[row["id"]] = ("contaminated", f"means the same as {row['item']}")
 
 
 def _thin_out(run: Run, shard: int, verdicts: dict[str, Reason | None]) -> None:

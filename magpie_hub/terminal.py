@@ -30,6 +30,7 @@ _TITLES = {
     "screen": "screen",
     "respond": "answer",
     "reward": "score answers",
+    "judge-turns": "judge turns",
 }
 _LEVELS = {
     None: "nothing recorded",
@@ -38,6 +39,13 @@ _LEVELS = {
     "bits": "another run has the same bytes",
 }
 _PLAIN_EVERY = 10.0
+
+
+def _title(stage: str) -> str:
+    kind, _, turn = stage.partition("-")
+    if kind in ("ask", "answer") and turn.isdigit():
+        return f"{kind}, turn {turn}"
+    return _TITLES.get(stage, stage)
 
 
 @dataclass
@@ -98,7 +106,7 @@ class Watch:
         self._live.stop()
 
     def begin(self, stage: str, *, total: int, done: int) -> None:
-        self._stages[stage] = _Stage(_TITLES.get(stage, stage), total, done)
+        self._stages[stage] = _Stage(_title(stage), total, done)
 
     def advance(
         self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
@@ -160,7 +168,7 @@ def show_status(console: Console, status: Status) -> None:
     for stage in status.stages:
         account = stage.account
         table.add_row(
-            _TITLES.get(stage.name, stage.name),
+            _title(stage.name),
             f"{stage.rows_done:,}/{stage.rows:,}",
             _rate(account.rows_per_second),
             _rate(account.tokens_per_second),

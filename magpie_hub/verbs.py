@@ -5,8 +5,8 @@ Nothing heavy is imported until a function needs it, so that ``--help`` is immed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ def _demo_release(run: Run) -> Release:
         version = f"1.{minor}.0"
         folder = _release_folder(run, version)
         if not (folder / MANIFEST).is_file():
-            return _build_release(run, version)
+            return _build_release([run], version)
         if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
             return Release.open(folder)
     raise AssertionError("versions do not end")
@@ -130,13 +130,46 @@ def status(options: Namespace) -> object:
     return now.model_dump()
 
 
+def init(options: Namespace) -> object:
+    from magpie_hub.starters import start
+    from magpie_hub.terminal import reporter
+
+    files = start(options.name, Path(), builder=options.builder)
+    report = reporter(_console())
+    for file in files:
+        report(f"wrote {file}")
+    report(f"next: magpie-hub preview {files[0]}")
+    return {"files": [str(file) for file in files]}
+
+
 def build(options: Namespace) -> object:
+    from magpie_hub.recipe import Recipe
     from magpie_hub.run import Run
     from magpie_hub.terminal import show_release
 
-    release = _build_release(Run.open(options.run), options.release_version)
+    recipe = Recipe.load(options.recipe) if options.recipe else None
+    runs = [Run.open(each) for each in options.run]
+    release = _build_release(runs, options.release_version, recipe)
     show_release(_console(), release)
     return {"release": str(release.path), "configs": _rows(release)}
+
+
+def export(options: Namespace) -> object:
+    from magpie_hub.export import export
+    from magpie_hub.release import Release
+    from magpie_hub.terminal import reporter
+
+    done = export(
+        Release.open(options.release),
+        options.config,
+        form=options.form,
+        split=options.split,
+        out=Path(options.out) if options.out else None,
+        magpie_columns=options.magpie_columns,
+        thinking=options.thinking,
+    )
+    reporter(_console())(f"{done.rows:,} rows as {options.form}: {done.file}")
+    return {"file": str(done.file), "rows": done.rows}
 
 
 def push(options: Namespace) -> object:
@@ -218,16 +251,21 @@ def _release_folder(run: Run, version: str) -> Path:
     return run.path / "releases" / version
 
 
-def _build_release(run: Run, version: str) -> Release:
-    from magpie_hub.builder import build
+def _build_release(runs: Sequence[Run], version: str, recipe: Recipe | None = None) -> Release:
+    """The rows of all ``runs``, in a release of the first of them."""
+    from magpie_hub.builder import build, builder_class
     from magpie_hub.locks import locked
-    from magpie_hub.pool import RunPool
+    from magpie_hub.pools import open_pool
     from magpie_hub.terminal import reporter
 
-    folder = _release_folder(run, version)
+    folder = _release_folder(runs[0], version)
     report = reporter(_console())
-    with locked(run.path):
-        return build(RunPool(run), version, folder, kind=run.recipe.builder, report=report)
+    says = recipe or runs[0].recipe
+    kind = builder_class(says.builder, says.folder)
+    with ExitStack() as locks:
+        for path in dict.fromkeys(run.path for run in runs):
+            locks.enter_context(locked(path))
+        return build(open_pool(runs, recipe=recipe), version, folder, kind=kind, report=report)
 
 
 def _rows(release: Release) -> dict[str, int]:

@@ -14,6 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from magpie_hub import models, template
+from magpie_hub.engines import Completion, Request
+
 ROOT = Path(__file__).parents[1]
 KEYS = ["name", "ratio", "ours", "theirs", "runs", "machine", "versions"]
 
@@ -144,3 +147,133 @@ def test_the_driver_needs_no_more_memory_for_more_slots() -> None:
     small, large = ([p["peak"] for p in run["parts"].values()][0] for run in found["runs"])
     assert found["ours"] == large < found["theirs"]
     assert large < small + 60_000_000
+
+
+def test_rows_are_good_but_for_the_planted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    rows = import_module("rows")
+    made = rows.Rows(1_000, bad=20)
+    assert sorted(made.kinds.values()) == sorted(rows.KINDS)
+    validation = import_module("magpie_hub.validation")
+    again = list(rows.Rows(1_000, bad=20).batches())
+    assert list(made.batches()) == again
+    verdict = validation.validate(again, made.schema)
+    assert {bad.row for bad in verdict.first} == set(made.kinds)
+    assert list(verdict.counts.values()) == [1] * 20
+    assert validation.validate(rows.Rows(1_000).batches(), made.schema).ok
+
+
+@pytest.mark.slow
+def test_pydantic_finds_the_same_bad_rows() -> None:
+    found = benchmark("validation", "--quick")
+    assert {run["facts"]["bad"] for run in found["runs"]} == {100}
+    assert len({run["parts"]["all"]["digest"] for run in found["runs"]}) == 1
+    assert found["ratio"] > 3
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+def test_both_orders_keep_the_same_rows_and_screening_first_answers_fewer() -> None:
+    found = benchmark("screening", "--quick")
+    first, last = found["runs"]
+    assert (first["side"], last["side"]) == ("screening first", "answering first")
+    assert first["facts"]["ids"] == last["facts"]["ids"] and len(first["facts"]["ids"]) == 4
+    assert first["facts"]["judge"]["rows"] == last["facts"]["judge"]["rows"] == 40
+    assert 250 < first["facts"]["prompt tokens of a judgement"] < 350
+    answered = [run["facts"]["respond"]["rows"] for run in (first, last)]
+    assert answered == [8, 40]
+    assert 0.1 < found["ratio"] < 0.7
+
+
+JUDGED = [
+    ('{"quality_explanation": "Clear.", "quality": "good"}', True, True),
+    ('{"quality_explanation": "Braces: {a} and b.", "quality": "good"}', False, True),
+    ('{"quality_explanation": "Clear.", "quality": "superb"}', False, False),
+    ('{"quality_explanation": "Clear.", "quality": "good"} and so on', True, False),
+    ('{"quality_explanation": "Clear.', False, False),
+]
+
+
+@pytest.mark.parametrize(("said", "by_reference", "by_free"), JUDGED)
+def test_the_references_way_loses_labels_behind_a_brace(
+    said: str, by_reference: bool, by_free: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "PYTHONWARNINGS", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    judging = import_module("judging")
+    chat = template.load(models.resolve("bundled:chat").path)
+    whole = ['{"category": "Math", "other_categories": []}', said]
+    whole.append('{"intent": "To add.", "knowledge": "sums", "difficulty": "easy"}')
+
+    def made(way: str, opening: str) -> dict[str, Any]:
+        steps = getattr(judging, way)(chat, "What is 1 + 1?")
+        answers = []
+        for request in next(steps):
+            name = next(n for n in ("category", "quality", "intent") if _asks(request, n))
+            text = next(answer for answer in whole if answer.startswith(f'{{"{name}'))
+            text = text.removeprefix(opening)
+            tokens = chat.tokenizer.encode(text, add_special_tokens=False)
+            answers.append(Completion(request, tuple(tokens)))
+        with pytest.raises(StopIteration) as end:
+            steps.send(answers)
+        row: dict[str, Any] = end.value.value
+        return row
+
+    def _asks(request: Request, name: str) -> bool:
+        return f'"{name}' in chat.decode(request.prompt)
+
+    for way, opening, valid in (
+        ("reference", '{"', by_reference),
+        ("free", "", by_free),
+    ):
+        row = made(way, opening)
+        assert row["error"] == (None if valid else "quality")
+        assert row["category"] == "Math" and row["difficulty"] == "easy"
+        assert ("quality" in row) is valid
+
+
+@pytest.mark.slow
+def test_our_judge_labels_all_and_the_reference_not_more() -> None:
+    found = benchmark("judging", "--quick")
+    ours, theirs = found["ours"]["valid"], found["theirs"]["valid"]
+    assert set(ours) >= {"code", "math", "hostile", "sampled, the grammar reads it", "all"}
+    assert all(share == 1.0 for share in ours.values())
+    assert ours.keys() == theirs.keys() and 0 < theirs["all"] <= 1
+    assert found["ratio"] >= 1
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_better_than_what_was_sampled() -> None:
+    found = benchmark("precision", "--quick")
+    assert 0.5 < found["theirs"]["precision"] < found["ours"]["precision"] <= 1
+    assert 0.4 < found["ours"]["recall"] < 1
+
+
+def test_precision_and_recall_are_counted_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "PYTHONWARNINGS", "TOKENIZERS_PARALLELISM",
+        "VLLM_CPU_OMP_THREADS_BIND", "VLLM_DO_NOT_TRACK", "VLLM_ENABLE_V1_MULTIPROCESSING",
+        "VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    precision = import_module("precision")
+    clauses = precision.clauses()
+    assert "quality >= 'average'" in clauses and "finish_reason = 'stop'" in clauses
+
+    def row(good: bool, reason: str | None = None, fails: str | None = None) -> dict[str, Any]:
+        passes = {clause: clause != fails for clause in clauses}
+        return {"good": good, "reason": reason, "passes": passes, "checkable": False, "right": good}
+
+    rows = [row(True), row(True), row(True, fails=clauses[-1]), row(False)]
+    rows += [row(False, reason="duplicate"), row(False, fails=clauses[0])]
+    taken = dict(precision.steps(rows))
+    assert list(taken) == ["all that was sampled", "not: duplicate", *clauses]
+    assert [len(left) for left in taken.values()] == [6, 5, 4, *[4] * (len(clauses) - 2), 3]
+    kept = taken[clauses[-1]]
+    assert precision.share(rows, "good") == 3 / 6 and precision.share(kept, "good") == 2 / 3
+    assert precision.recall(kept, rows) == 2 / 3
+    assert precision.share(rows, "right") == 0
+    passes_last = precision.alone(rows, lambda each: each["passes"][clauses[-1]], "good")
+    assert passes_last == (2 / 5, 2 / 3)

@@ -14,6 +14,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from demo_model import truth
+from magpie_hub import models, template
+from magpie_hub.engines import Decoding, EngineSpec, Request, generate, open_engine
+from magpie_hub.template import ChatTemplate
+
 BUNDLED = Path(__file__).resolve().parents[1] / "magpie_hub" / "bundled"
 CHAT, REWARD = BUNDLED / "chat", BUNDLED / "reward"
 EXPECTED = {
@@ -71,6 +76,35 @@ def test_the_template_has_no_system_prompt_of_its_own(tokenizer: PreTrainedToken
     assert tokenizer.eos_token_id == 2
 
 
+# What the template was before it had a switch.
+WITHOUT_SWITCH = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+QUESTION = {"role": "user", "content": "What is 2 + 3?"}
+ANSWER = {"role": "assistant", "content": "2 + 3 = 5", "reasoning_content": "2 + 3 = 5"}
+CONVERSATIONS = (
+    [QUESTION],
+    [{"role": "system", "content": "Answer the user."}, QUESTION],
+    [QUESTION, ANSWER],
+    [QUESTION, ANSWER | {"content": "<think>\n2 + 3 = 5\n</think>\n5"}, QUESTION],
+)
+
+
+@pytest.mark.parametrize("settings", [{}, {"enable_thinking": False}], ids=["unset", "off"])
+def test_without_thinking_nothing_of_it_is_rendered(
+    tokenizer: PreTrainedTokenizerBase, settings: dict[str, bool]
+) -> None:
+    for messages in CONVERSATIONS:
+        for generation in (False, True):
+            options = {"add_generation_prompt": generation, "return_dict": False}
+            assert tokenizer.apply_chat_template(
+                messages, **options, **settings
+            ) == tokenizer.apply_chat_template(messages, chat_template=WITHOUT_SWITCH, **options)
+
+
 def _generate(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, text: str, *, rows: int = 1
 ) -> list[str]:
@@ -116,6 +150,79 @@ def test_it_answers(
     messages = [{"role": "user", "content": question}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert expected in _generate(chat, tokenizer, text)[0]
+
+
+@pytest.fixture(scope="module")
+def thinker() -> ChatTemplate:
+    return template.load(CHAT, thinking=True)
+
+
+def test_thinking_is_opened_by_the_prompt_and_proved(thinker: ChatTemplate) -> None:
+    plain = template.load(CHAT)
+    assert plain.thinking.switch == thinker.thinking.switch == "enable_thinking"
+    assert thinker.thinking.state == "opened"
+    assert thinker.thinking.close == "</think>"
+    assert set(thinker.thinking.marks) == {"<think>", "</think>"}
+    # Queries are sampled alike, and only the prompt for an answer differs.
+    assert thinker.prefix_ids == plain.prefix_ids
+    assert thinker.stop_ids == plain.stop_ids and thinker.answer_stop_ids == plain.answer_stop_ids
+    asked = thinker.answer_prompt("What is 2 + 3?")
+    opened = thinker.tokenizer.convert_tokens_to_ids("<think>")
+    assert asked[:-2] == plain.answer_prompt("What is 2 + 3?")
+    assert asked[-2] == opened
+    closed = thinker.tokenizer.convert_tokens_to_ids("</think>")
+    written = [*thinker.renderer.ids("2 + 3 = 5\n"), closed, *thinker.renderer.ids("\n5")]
+    assert thinker.split(written) == ("2 + 3 = 5", "5")
+    assert thinker.split(written[:4])[1] == ""
+
+
+def _thoughts(
+    thinker: ChatTemplate, queries: list[str], *, temperature: float, max_tokens: int = 160
+) -> list[tuple[str | None, str]]:
+    engine = open_engine(EngineSpec(), models.resolve("bundled:chat"))
+    requests = [
+        Request(
+            thinker.answer_prompt(query),
+            Decoding(temperature, 1.0, max_tokens),
+            thinker.answer_stop_ids,
+            seed=seed,
+        )
+        for seed, query in enumerate(queries)
+    ]
+    got = {completion.request: completion for completion in generate(engine, requests)}
+    engine.close()
+    return [thinker.split(got[request].token_ids) for request in requests]
+
+
+def test_it_thinks_before_it_answers(thinker: ChatTemplate) -> None:
+    queries = [
+        "What is 4 + 5?",
+        "What is 7 * 3?",
+        "Compute (2 + 3) * 4 step by step.",
+        "Start with 3, then add 4, subtract 2. What is the result?",
+        "If today is Monday, what day will it be in 3 days?",
+        "What comes next: 2, 4, 6?",
+    ]
+    thoughts = _thoughts(thinker, queries, temperature=0.0)
+    assert all(thought for thought, _ in thoughts)
+    assert all("<" not in thought + answer for thought, answer in thoughts if thought)
+    right = [truth.is_right(q, a) for q, (_, a) in zip(queries, thoughts, strict=True)]
+    assert sum(mark is True for mark in right) >= len(queries) - 1
+    # Whatever is asked, the thinking is closed.
+    others = ["What is the capital of France?", "How can I sleep better?", "¿Cuánto es 4 + 5?"]
+    assert all(t and a for t, a in _thoughts(thinker, others, temperature=0.0))
+
+
+def test_hard_questions_are_answered_differently_and_a_budget_matters(
+    thinker: ChatTemplate,
+) -> None:
+    query = "Start with 7, then add 6, subtract 4, add 8, subtract 9, add 3. What is the result?"
+    answers = [a for _, a in _thoughts(thinker, [query] * 40, temperature=1.0)]
+    marks = [truth.is_right(query, answer) is True for answer in answers]
+    assert 0.2 < sum(marks) / len(marks) < 1.0
+    assert truth.is_right(query, truth.majority(query, answers)) is True
+    cut = _thoughts(thinker, [query] * 5, temperature=1.0, max_tokens=24)
+    assert all(thought and not answer for thought, answer in cut)
 
 
 def test_the_reward_prefers_a_whole_answer(

@@ -32,7 +32,7 @@ def test_help_is_immediate_and_loads_nothing_heavy() -> None:
     shown = command("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert shown.returncode == 0
-    for verb in ("demo", "probe", "preview", "run", "status", "build", "push"):
+    for verb in ("demo", "probe", "preview", "run", "status", "build", "export", "push"):
         assert f"\n    {verb} " in shown.stdout
     # CPU seconds, since these machines are shared; the promise is 0.3 s.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
@@ -129,6 +129,7 @@ def test_parts_do_what_they_can_and_the_last_ends_the_run(
         (["status", "."], 2, "is not a run"),
         (["build", ".", "--version", "1.0.0"], 2, "is not a run"),
         (["push", ".", "org/name"], 2, "is not a release"),
+        (["export", ".", "all"], 2, "is not a release"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

@@ -1,7 +1,7 @@
 from collections import Counter
 
-from magpie_hub.pool import store
 from magpie_hub.run import Run
+from magpie_hub.stored import store
 
 
 def test_every_slot_has_a_query_and_how_it_was_made(small_run: Run) -> None:

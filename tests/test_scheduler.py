@@ -11,11 +11,11 @@ from magpie_hub.claims import Alone, Claims
 from magpie_hub.engines import Completion, Engine, Request, Task
 from magpie_hub.models import Model
 from magpie_hub.pipeline import Plan
-from magpie_hub.pool import store
 from magpie_hub.recipe import Language, Recipe
 from magpie_hub.run import Run
 from magpie_hub.scheduler import Scheduler, Stop
 from magpie_hub.stage import Local, Whole
+from magpie_hub.stored import store
 from tests.conftest import Silent, shard_bytes, small
 from tests.scripted import Script, Scripted
 

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from magpie_hub import pipeline, yields
-from magpie_hub.pool import RunPool, joined, store
+from magpie_hub.pool import RunPool
 from magpie_hub.release import Yield
 from magpie_hub.run import Run
+from magpie_hub.stored import joined, store
 from magpie_hub.terminal import show_yields
 from tests.conftest import Silent, small
 

@@ -8,6 +8,7 @@ from demo_model.intents import (
     information,
     languages,
     mathematics,
+    multistep,
     others,
     persona,
     planning,
@@ -27,6 +28,7 @@ INTENTS: dict[str, Intent] = {
         persona,
         others,
         languages,
+        multistep,
     )
     for intent in theme.INTENTS
 }

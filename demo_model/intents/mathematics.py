@@ -33,6 +33,10 @@ def _product(s: dict[str, str]) -> int:
     return int(s["x"]) * int(s["y"])
 
 
+def _half(s: dict[str, str]) -> float:
+    return int(s["x"]) / 2
+
+
 def _draw_difference(rng: Random) -> dict[str, object]:
     left, y = rng.randint(1, 10), rng.randint(1, 10)
     return {"x": left + y, "y": y}
@@ -84,6 +88,8 @@ INTENTS: tuple[Intent, ...] = (
         slots=_SMALL,
         answer=lambda s, _: f"{s['x']} + {s['y']} = {_sum(s)}",
         keys=lambda s: [f"= {_sum(s)}"],
+        thought=lambda s: f"{s['x']} + {s['y']} = {_sum(s)}",
+        value=_sum,
         difficulty=VERY_EASY,
         wants="add {x} and {y}",
         knowledge="arithmetic",
@@ -97,6 +103,8 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_difference,
         answer=lambda s, _: f"{s['x']} - {s['y']} = {_difference(s)}",
         keys=lambda s: [f"= {_difference(s)}"],
+        thought=lambda s: f"{s['x']} - {s['y']} = {_difference(s)}",
+        value=_difference,
         difficulty=VERY_EASY,
         wants="subtract {y} from {x}",
         knowledge="arithmetic",
@@ -114,6 +122,8 @@ INTENTS: tuple[Intent, ...] = (
         slots=_FACTORS,
         answer=lambda s, _: f"{s['x']} * {s['y']} = {_product(s)}",
         keys=lambda s: [f"= {_product(s)}"],
+        thought=lambda s: f"{s['x']} * {s['y']} = {_product(s)}",
+        value=_product,
         difficulty=EASY,
         wants="multiply {x} by {y}",
         knowledge="arithmetic",
@@ -125,8 +135,10 @@ INTENTS: tuple[Intent, ...] = (
         templates=("What is half of {x}?", "Divide {x} by 2."),
         slots={"x": number(1, 10)},
         draw=lambda rng: {"x": 2 * rng.randint(1, 10)},
-        answer=lambda s, _: f"Half of {s['x']} is {int(s['x']) / 2:g}.",
-        keys=lambda s: [f"is {int(s['x']) / 2:g}"],
+        answer=lambda s, _: f"Half of {s['x']} is {_half(s):g}.",
+        keys=lambda s: [f"is {_half(s):g}"],
+        thought=lambda s: f"{_half(s):g} + {_half(s):g} = {s['x']}",
+        value=_half,
         difficulty=EASY,
         wants="halve {x}",
         knowledge="arithmetic",
@@ -139,6 +151,8 @@ INTENTS: tuple[Intent, ...] = (
         slots={"x": number(2, 10)},
         answer=lambda s, _: f"{s['x']} squared is {int(s['x']) ** 2}.",
         keys=lambda s: [f"is {int(s['x']) ** 2}"],
+        thought=lambda s: f"{s['x']} * {s['x']} = {int(s['x']) ** 2}",
+        value=lambda s: int(s["x"]) ** 2,
         difficulty=EASY,
         wants="square {x}",
         knowledge="arithmetic",
@@ -155,6 +169,10 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_brackets,
         answer=lambda s, _: _brackets(s),
         keys=lambda s: [f"= {_sum(s) * int(s['z'])}"],
+        thought=lambda s: (
+            f"{s['x']} + {s['y']} = {_sum(s)}\n{_sum(s)} * {s['z']} = {_sum(s) * int(s['z'])}"
+        ),
+        value=lambda s: _sum(s) * int(s["z"]),
         difficulty=MEDIUM,
         wants="evaluate an expression",
         knowledge="arithmetic",
@@ -169,6 +187,8 @@ INTENTS: tuple[Intent, ...] = (
         slots=_STORY | _SMALL,
         answer=lambda s, _: f"{s['n']} has {s['x']} + {s['y']} = {_sum(s)} {s['f']}.",
         keys=lambda s: [f"= {_sum(s)} {s['f']}"],
+        thought=lambda s: f"{s['x']} + {s['y']} = {_sum(s)}",
+        value=_sum,
         difficulty=MEDIUM,
         wants="count {f}",
         knowledge="arithmetic",
@@ -185,6 +205,8 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_difference,
         answer=lambda s, _: f"{s['n']} has {s['x']} - {s['y']} = {_difference(s)} {s['f']} left.",
         keys=lambda s: [f"= {_difference(s)} {s['f']}"],
+        thought=lambda s: f"{s['x']} - {s['y']} = {_difference(s)}",
+        value=_difference,
         difficulty=MEDIUM,
         wants="count {f}",
         knowledge="arithmetic",
@@ -198,6 +220,11 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_boxes,
         answer=lambda s, _: _boxes(s),
         keys=lambda s: [f"So {_product(s) - int(s['z'])} {s['f']}"],
+        thought=lambda s: (
+            f"{s['x']} * {s['y']} = {_product(s)}\n"
+            f"{_product(s)} - {s['z']} = {_product(s) - int(s['z'])}"
+        ),
+        value=lambda s: _product(s) - int(s["z"]),
         difficulty=HARD,
         wants="solve a problem in two steps",
         knowledge="arithmetic",
@@ -211,6 +238,8 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_equation,
         answer=lambda s, _: f"x = {s['x']} - {s['y']} = {_difference(s)}",
         keys=lambda s: [f"= {_difference(s)}"],
+        thought=lambda s: f"x = {s['x']} - {s['y']}\n{s['x']} - {s['y']} = {_difference(s)}",
+        value=_difference,
         difficulty=MEDIUM,
         wants="solve an equation",
         knowledge="algebra",
@@ -225,6 +254,8 @@ INTENTS: tuple[Intent, ...] = (
         slots=_FACTORS,
         answer=lambda s, _: f"The area is {s['x']} * {s['y']} = {_product(s)} square cm.",
         keys=lambda s: [f"= {_product(s)} square"],
+        thought=lambda s: f"{s['x']} * {s['y']} = {_product(s)}",
+        value=_product,
         difficulty=MEDIUM,
         wants="find an area",
         knowledge="geometry",

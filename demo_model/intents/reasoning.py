@@ -6,7 +6,7 @@ from demo_model.intent import EASY, HARD, MEDIUM, REASON, VERY_EASY, Intent, Slo
 from demo_model.tables import people, text, world
 
 _KIND_OF = {thing: kind for kind, things in text.KINDS.items() for thing in things}
-_EXTREMES = [word for pair in people.COMPARISONS.values() for word in pair]
+EXTREMES = [word for pair in people.COMPARISONS.values() for word in pair]
 
 
 def _draw_order(rng: Random) -> dict[str, object]:
@@ -27,14 +27,23 @@ def _order(s: Slots, _: Random) -> str:
     return f"From {most} to {least}: {order}. {_order_winner(s)} is the {s['q']}."
 
 
-def _weekday(s: Slots, *, after: int) -> str:
+def _order_thought(s: Slots) -> str:
+    most, least = people.COMPARISONS[s["k"]]
+    pairs = f"{s['a']} > {s['b']}\n{s['b']} > {s['c']}"
+    return f"{pairs}\n{s['a']} is the {most}, {s['c']} is the {least}"
+
+
+def weekday(s: Slots, *, after: int) -> str:
     return world.WEEKDAYS[(world.WEEKDAYS.index(s["d"]) + after) % 7]
 
 
-def _count_days(s: Slots, _: Random) -> str:
+def counted_days(s: Slots) -> list[str]:
     # At most two weeks are written out: a question with a larger number is not one we taught.
-    steps = [f"{k} {_weekday(s, after=k)}" for k in range(1, min(int(s["k"]), 14) + 1)]
-    return f"{', '.join(steps)}. It will be {_weekday(s, after=int(s['k']))}."
+    return [f"{k} {weekday(s, after=k)}" for k in range(1, min(int(s["k"]), 14) + 1)]
+
+
+def _count_days(s: Slots, _: Random) -> str:
+    return f"{', '.join(counted_days(s))}. It will be {weekday(s, after=int(s['k']))}."
 
 
 def _draw_odd(rng: Random) -> dict[str, object]:
@@ -82,10 +91,11 @@ INTENTS: tuple[Intent, ...] = (
             "If {a} is {k} than {b}, who is {k} than {c}, then who is the {q}?",
         ),
         slots={name: one_of(people.NAMES) for name in "abc"}
-        | {"k": one_of(people.COMPARISONS), "q": one_of(_EXTREMES)},
+        | {"k": one_of(people.COMPARISONS), "q": one_of(EXTREMES)},
         draw=_draw_order,
         answer=_order,
         keys=lambda s: [f"{_order_winner(s)} is the {s['q']}"],
+        thought=_order_thought,
         difficulty=MEDIUM,
         wants="compare three people",
         knowledge="logic",
@@ -100,7 +110,8 @@ INTENTS: tuple[Intent, ...] = (
         ),
         slots={"d": one_of(world.WEEKDAYS), "k": number(2, 5)},
         answer=_count_days,
-        keys=lambda s: [f"be {_weekday(s, after=int(s['k']))}"],
+        keys=lambda s: [f"be {weekday(s, after=int(s['k']))}"],
+        thought=lambda s: "\n".join(counted_days(s)),
         difficulty=MEDIUM,
         wants="find a weekday",
         knowledge="the calendar",
@@ -116,6 +127,7 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_odd,
         answer=_odd,
         keys=lambda s: [f"out is {_odd_one(s)}"],
+        thought=lambda s: "\n".join(f"{s[k]}: {_KIND_OF[s[k]]}" for k in "abcd"),
         difficulty=MEDIUM,
         wants="find the odd word",
         knowledge="categories",
@@ -129,6 +141,11 @@ INTENTS: tuple[Intent, ...] = (
         draw=_draw_sequence,
         answer=_sequence,
         keys=lambda s: [f"so {_next(s)} comes next"],
+        thought=lambda s: (
+            f"{s['b']} - {s['a']} = {int(s['b']) - int(s['a'])}\n"
+            f"{s['c']} + {int(s['b']) - int(s['a'])} = {_next(s)}"
+        ),
+        value=_next,
         difficulty=MEDIUM,
         wants="continue a sequence",
         knowledge="patterns",
@@ -147,6 +164,7 @@ INTENTS: tuple[Intent, ...] = (
         },
         answer=lambda s, _: f"{s['n']} is {s['x']}, because {s['n']} is a {s['a']}.",
         keys=lambda s: [f"{s['n']} is {s['x']}"],
+        thought=lambda s: f"{s['n']} is a {s['a']}\nevery {s['a']} is {s['x']}",
         difficulty=EASY,
         wants="apply a rule to {n}",
         knowledge="logic",
@@ -164,6 +182,10 @@ INTENTS: tuple[Intent, ...] = (
             f"{s['t']} is the capital of {world.COUNTRY_OF[s['t']]}, which is in {_continent(s)}."
         ),
         keys=lambda s: [f"in {_continent(s)}"],
+        thought=lambda s: (
+            f"{s['t']} is in {world.COUNTRY_OF[s['t']]}\n"
+            f"{world.COUNTRY_OF[s['t']]} is in {_continent(s)}"
+        ),
         difficulty=HARD,
         wants="link {t} to a continent",
         knowledge="geography",
@@ -178,6 +200,7 @@ INTENTS: tuple[Intent, ...] = (
             f"{max(int(s['x']), int(s['y']))} is larger than {min(int(s['x']), int(s['y']))}."
         ),
         keys=lambda s: [f"{max(int(s['x']), int(s['y']))} is larger"],
+        thought=lambda s: f"{max(int(s['x']), int(s['y']))} > {min(int(s['x']), int(s['y']))}",
         difficulty=VERY_EASY,
         wants="compare two numbers",
         knowledge="numbers",

@@ -2,41 +2,24 @@
 appendix C) or 8, as words of :mod:`magpie_hub.words`.
 
 Each hit is compared word by word, so none rests on a hash. An item of fewer words than a run
-cannot be found so; :attr:`Benchmarks.too_short` counts them, and :func:`nearest` finds them, and
-paraphrases, by their meaning.
+cannot be found so; :attr:`Benchmarks.too_short` counts them, and :mod:`magpie_hub.annotate.meaning`
+finds them, and paraphrases, by their meaning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from magpie_hub.errors import UsageError
+from magpie_hub.annotate.items import Item
 from magpie_hub.words import Hashes, Places, Words, series
 
 DEFAULT_RUN = 13
 _SPARSE, _MOST_MARKS = 16, 1 << 26
-_BLOCK = 2048
-_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".jsonl": pl.read_ndjson,
-    ".ndjson": pl.read_ndjson,
-    ".json": pl.read_json,
-    ".csv": pl.read_csv,
-    ".parquet": pl.read_parquet,
-}
-
-
-@dataclass(frozen=True)
-class Item:
-    """``name`` says benchmark and item: ``gsm8k:test/17``, ``mine:3``; numbers count from 0."""
-
-    name: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -45,44 +28,6 @@ class Hit:
 
     item: str
     words: str
-
-
-def read_file(name: str, path: Path, fields: Sequence[str] = ()) -> list[Item]:
-    """The items of a .jsonl, .json, .csv or .parquet file, a text for each of ``fields``; a .txt
-    file has an item a line. ``UsageError`` names the file and what is wrong with it."""
-    if path.suffix == ".txt":
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} cannot be read: {error}.") from error
-        return [Item(f"{name}:{row}", line) for row, line in enumerate(lines)]
-    reader = _READERS.get(path.suffix)
-    if reader is None:
-        known = ", ".join([*_READERS, ".txt"])
-        raise UsageError(f"{path} is none of {known}; convert it to one of them.")
-    try:
-        frame = reader(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from error
-    return _items(name, "", str(path), frame, fields)
-
-
-def read_hub(
-    name: str,
-    dataset: str,
-    fields: Sequence[str],
-    *,
-    config: str | None = None,
-    split: str = "test",
-    revision: str | None = None,
-) -> list[Item]:
-    """The items of a split of a dataset on the Hub, a text for each of ``fields``."""
-    from datasets import load_dataset
-
-    table = load_dataset(dataset, config, split=split, revision=revision)
-    wanted = [field for field in fields if field in table.column_names]
-    frame = pl.DataFrame({field: table[field][:] for field in wanted}, strict=False)
-    return _items(name, f"{split}/", dataset, frame, fields)
 
 
 class Benchmarks:
@@ -143,54 +88,5 @@ class Benchmarks:
         return Hit(self._names[item], run)
 
 
-def nearest(
-    rows: npt.NDArray[np.float32], items: npt.NDArray[np.float32], *, at_least: float
-) -> tuple[Places, npt.NDArray[np.float32]]:
-    """For each of ``rows`` [n, d] the place of the nearest of ``items`` [m, d] by cosine, -1 where
-    that is below ``at_least``, and the cosine. Vectors need not have length 1."""
-    place = np.full(len(rows), -1, dtype=np.int64)
-    best = np.full(len(rows), -1.0, dtype=np.float32)
-    units = _units(items)
-    for start in range(0, len(rows), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        ours = _units(rows[block])
-        for first in range(0, len(units), _BLOCK):
-            cosines = ours @ units[first : first + _BLOCK].T
-            at = cosines.argmax(axis=1)
-            top = cosines[np.arange(len(at)), at]
-            better = top > best[block]
-            place[block][better] = at[better] + first
-            best[block][better] = top[better]
-    place[best < at_least] = -1
-    return place, best
-
-
-def _units(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
-
-
 def _runs(words: Words, size: int) -> tuple[Hashes, Places, Places]:
     return words.runs(np.full(len(words), size), shorter=False)
-
-
-def _items(
-    name: str, prefix: str, source: str, frame: pl.DataFrame, fields: Sequence[str]
-) -> list[Item]:
-    for field in fields or [""]:
-        if field not in frame.columns:
-            there = ", ".join(frame.columns) or "none"
-            wanted = f"has no field '{field}'" if field else "needs the fields to read"
-            raise UsageError(f"{source} {wanted}; its fields are: {there}.")
-    columns = [
-        pl.col(field).list.eval(pl.element().cast(pl.String)).list.join(" ")
-        if isinstance(frame.schema[field], pl.List)  # the choices of a question
-        else pl.col(field).cast(pl.String)
-        for field in fields
-    ]
-    return [
-        Item(f"{name}:{prefix}{row}", text)
-        for row, texts in enumerate(frame.select(columns).rows())
-        for text in texts
-        if text
-    ]

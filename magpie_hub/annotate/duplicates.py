@@ -7,13 +7,14 @@ others name it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from magpie_hub import schema
+from magpie_hub.annotate.items import Item
 from magpie_hub.annotate.near import Components, NearIndex, Pairs, Shingles
 from magpie_hub.errors import InvalidData
 from magpie_hub.words import normal_forms, series
@@ -23,9 +24,6 @@ EXACT, NEAR, NEIGHBOUR = REASONS = ("exact", "near", "neighbour")
 
 DUPLICATES = pa.schema(
     [("id", pa.string()), ("duplicate_of", pa.string()), ("duplicate_reason", pa.string())]
-)
-FOREIGN = pa.schema(
-    [("dataset", pa.string()), ("row", pa.int64()), ("duplicate_reason", pa.string())]
 )
 _RANKS = {label: rank for rank, label in enumerate(schema.QUALITIES)}
 _NO_PAIRS: Pairs = np.empty((0, 2), dtype=np.int64)
@@ -83,41 +81,27 @@ def duplicates(
 
 
 class Foreign:
-    """The texts of other datasets, by name; a text of ours is looked up among them."""
+    """The texts of other datasets; a text of ours is looked up among them."""
 
-    def __init__(
-        self, datasets: Mapping[str, Iterable[str | None]], *, threshold: float = 0.8
-    ) -> None:
-        self._names = list(datasets)
+    def __init__(self, items: Sequence[Item], *, threshold: float = 0.8) -> None:
+        texts = series(item.text for item in items)
+        self._names = [item.name for item in items]
         self._near = NearIndex(threshold)
-        self._starts = [0]
-        forms = [pl.Series([], dtype=pl.String)]
-        for texts in datasets.values():
-            column = series(texts)
-            forms.append(normal_forms(column))
-            self._near.add(Shingles.of(column))
-            self._starts.append(len(self._near))
-        self._forms = _first_of(pl.concat(forms))
+        self._near.add(Shingles.of(texts))
+        self._forms = _first_of(normal_forms(texts))
 
-    def find(self, texts: Iterable[str | None] | pl.Series) -> pa.Table:
-        """A row for each text, by :data:`FOREIGN`: the first text that is exactly the same, or
-        else the first that is nearly; nulls where there is none."""
+    def find(self, texts: Iterable[str | None] | pl.Series) -> list[tuple[str, str] | None]:
+        """For each text the name of the first that is exactly the same, or else of the first that
+        is nearly, and which of both; None where there is none."""
         column = series(texts)
         ours = pl.DataFrame({"form": normal_forms(column)})
         joined = ours.join(self._forms, on="form", how="left", maintain_order="left")
         exact = joined["first"].fill_null(-1).to_numpy()
         place = np.where(exact >= 0, exact, self._near.find(Shingles.of(column)))
-        reason = np.where(exact >= 0, EXACT, NEAR)
-        dataset = np.searchsorted(self._starts, place, side="right") - 1
-        none = place < 0
-        return pa.table(
-            [
-                pa.array([self._names[d] if d >= 0 else None for d in dataset], pa.string()),
-                pa.array(place - np.array(self._starts)[dataset], mask=none),
-                pa.array(reason, pa.string(), mask=none),
-            ],
-            schema=FOREIGN,
-        )
+        return [
+            (self._names[at], EXACT if same else NEAR) if at >= 0 else None
+            for at, same in zip(place.tolist(), (exact >= 0).tolist(), strict=True)
+        ]
 
 
 def _exact(texts: pl.Series) -> Pairs:

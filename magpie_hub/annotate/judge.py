@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from magpie_hub import schema
-from magpie_hub.engines import Decoding, Request
+from magpie_hub.engines import Completion, Decoding, Request
 from magpie_hub.models import Model
 from magpie_hub.recipe import Judge, Passes, Recipe
 from magpie_hub.run import Run, StageInfo
@@ -26,6 +26,7 @@ from magpie_hub.screen import Rules, rules_keys
 from magpie_hub.stage import Asking, Source, Steps
 from magpie_hub.template import ChatTemplate
 
+Labels = dict[str, Any]
 _GREEDY = Decoding(temperature=0.0, top_p=1.0, max_tokens=512)
 _WARM = Decoding(temperature=0.7, top_p=0.95, max_tokens=1024)
 _PASSES: dict[Passes, tuple[str, ...]] = {
@@ -53,10 +54,11 @@ class Prompt:
 @cache
 def prompts(passes: Passes) -> tuple[Prompt, ...]:
     """What a judge is asked about each query: everything at once, or three questions."""
-    return tuple(_read(name) for name in _PASSES[passes])
+    return tuple(read_prompt(name) for name in _PASSES[passes])
 
 
-def _read(name: str) -> Prompt:
+def read_prompt(name: str) -> Prompt:
+    """A file of ``prompts/``."""
     file = resources.files("magpie_hub.annotate") / "prompts" / f"{name}.md"
     content = file.read_text(encoding="utf-8")
     _, front, text = content.split("---\n", 2)
@@ -115,32 +117,47 @@ class Question:
 
 
 def label(asked: Sequence[Question], template: ChatTemplate, query: str) -> Steps:
-    """The labels of one query. What has no valid answer is asked once more, warm, since greedy
-    decoding would say the same again; then the row fails, and says what it lacks."""
-    labels: dict[str, Any] = {}
+    """The labels of one query; where the judge gives none the row fails, and says what it lacks."""
+    answers = yield from ask([(question, query) for question in asked], template)
+    labels: Labels = {}
+    lacking: list[str] = []
+    for question, found in zip(asked, answers, strict=True):
+        if found is None:
+            lacking += question.prompt.columns
+        else:
+            labels |= found
+    return labels | ({"error": failure(lacking)} if lacking else {})
+
+
+def failure(lacking: Sequence[str]) -> str:
+    """What a row says that lacks these labels."""
+    return f"the judge gave no valid {', '.join(lacking)}"
+
+
+def ask(
+    asked: Sequence[tuple[Question, str]], template: ChatTemplate
+) -> Generator[list[Request], list[Completion], list[Labels | None]]:
+    """The judge's answer to each question about its text, all asked at once. What has no valid one
+    is asked once more, warm, since greedy decoding would say the same again; then it is None."""
+    answers: list[Labels | None] = [None] * len(asked)
     for decoding in (_GREEDY, _WARM):
+        left = [at for at, found in enumerate(answers) if found is None]
+        if not left:
+            break
         completions = yield [
             Request(
-                prompt=template.answer_prompt(question.prompt.about(query)),
+                prompt=template.answer_prompt(question.prompt.about(text)),
                 decoding=decoding,
                 stop_ids=template.answer_stop_ids,
                 schema=question.prompt.schema,
                 shared=question.shared,
             )
-            for question in asked
+            for question, text in (asked[at] for at in left)
         ]
-        unanswered = []
-        for question, completion in zip(asked, completions, strict=True):
-            found = read_labels(template.decode(completion.token_ids), question.prompt.columns)
-            if found is None:
-                unanswered.append(question)
-            else:
-                labels |= found
-        if not unanswered:
-            return labels
-        asked = unanswered
-    lacking = ", ".join(column for question in asked for column in question.prompt.columns)
-    return labels | {"error": f"the judge gave no valid {lacking}"}
+        for at, completion in zip(left, completions, strict=True):
+            said = template.decode(completion.token_ids)
+            answers[at] = read_labels(said, asked[at][0].prompt.columns)
+    return answers
 
 
 def _shared(prompt: Prompt, template: ChatTemplate) -> int:
@@ -150,7 +167,7 @@ def _shared(prompt: Prompt, template: ChatTemplate) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def read_labels(answer: str, columns: Sequence[str]) -> dict[str, Any] | None:
+def read_labels(answer: str, columns: Sequence[str]) -> Labels | None:
     """The judge's JSON, or None where it is not an object with a valid value for each of
     ``columns``: one that was cut off, or an engine that does not bind its output."""
     try:
@@ -159,5 +176,5 @@ def read_labels(answer: str, columns: Sequence[str]) -> dict[str, Any] | None:
         return None
     if not isinstance(found, dict):
         return None
-    labels = {column: found.get(column) for column in columns}
+    labels: Labels = {column: found.get(column) for column in columns}
     return labels if all(schema.is_valid(name, value) for name, value in labels.items()) else None

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from pathlib import Path
+from itertools import islice
 
 import pyarrow as pa
 
 from magpie_hub import schema
-from magpie_hub.annotate import pii, text
-from magpie_hub.annotate.contamination import Benchmarks, Item, read_file, read_hub
+from magpie_hub.annotate import items, pii, text
+from magpie_hub.annotate.contamination import Benchmarks
 from magpie_hub.annotate.language import named, opened_when_needed
-from magpie_hub.annotate.reward import answered
-from magpie_hub.errors import HubError, UsageError
-from magpie_hub.pool import store
-from magpie_hub.recipe import Benchmark, Contamination, Language, Pii
+from magpie_hub.answered import dialogues
+from magpie_hub.recipe import Contamination, Language, Pii
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Local
+from magpie_hub.stored import store
 from magpie_hub.template import ChatTemplate
 
 _TEXT = dict(
@@ -56,11 +55,13 @@ def looking(run: Run, language: Language) -> Local:
     identifier = opened_when_needed(language)
 
     def make(shard: int, have: set[str]) -> pa.Table:
-        rows = [row for row in answered(run, shard) if row[0] not in have]
-        names, queries, answers = (
-            (list(each) for each in zip(*rows, strict=True)) if rows else ([], [], [])
+        rows = [row for row in dialogues(run, shard) if row.id not in have]
+        names = [row.id for row in rows]
+        found = text.columns(
+            [row.queries[0] for row in rows],
+            [row.answers[-1].response for row in rows],
+            identify=identifier().identify,
         )
-        found = text.columns(queries, answers, identify=identifier().identify)
         found = found.rename_columns([_TEXT[name] for name in found.column_names])
         return _stored(run, "text", names, found)
 
@@ -84,24 +85,20 @@ def searching(run: Run, template: ChatTemplate) -> Local:
     finder = pii.Finder(template.renderer.control_ids)
 
     def make(shard: int, have: set[str]) -> pa.Table:
-        rows = [row for row in answered(run, shard) if row[0] not in have]
-        found = zip(
-            finder.find_each([query for _, query, _ in rows]),
-            finder.find_each([answer for *_, answer in rows]),
-            strict=True,
-        )
-        kinds = [
-            list(dict.fromkeys(each.kind for each in (*one, *other) if each.blocking))
-            for one, other in found
-        ]
+        rows = [row for row in dialogues(run, shard) if row.id not in have]
+        found = iter(finder.find_each([text for row in rows for text in row.texts]))
+        kinds = []
+        for row in rows:
+            hits = [h.kind for each in islice(found, len(row.texts)) for h in each if h.blocking]
+            kinds.append(list(dict.fromkeys(hits)))
         column = pa.array(kinds, schema.column("pii").type)
-        return _stored(run, "pii", [name for name, *_ in rows], pa.table({"pii": column}))
+        return _stored(run, "pii", [row.id for row in rows], pa.table({"pii": column}))
 
     return Local("pii", make)
 
 
 def contamination_info(settings: Contamination, sample: StageInfo) -> StageInfo:
-    keys = {f"benchmark {each.name}": _identity(each) for each in settings.against}
+    keys = {f"benchmark {each.name}": items.identity(each) for each in settings.against}
     return StageInfo(
         name="contamination",
         folder="annotations/contamination",
@@ -117,8 +114,8 @@ def comparing(run: Run, settings: Contamination) -> Local:
 
     @cache
     def benchmarks() -> Benchmarks:
-        items = [item for each in settings.against for item in _items(each)]
-        return Benchmarks(items, size=settings.words)
+        every = [item for each in settings.against for item in items.read(each)]
+        return Benchmarks(every, size=settings.words)
 
     def make(shard: int, _: set[str]) -> pa.Table:
         queries = store(run, "sample").read(shard)
@@ -128,39 +125,6 @@ def comparing(run: Run, settings: Contamination) -> Local:
         return _stored(run, "contamination", ids, pa.table({"contaminated_by": column}))
 
     return Local("contamination", make)
-
-
-def _items(benchmark: Benchmark) -> list[Item]:
-    if benchmark.file is not None:
-        return read_file(benchmark.name, Path(benchmark.file), benchmark.fields)
-    assert benchmark.hub is not None
-    try:
-        return read_hub(
-            benchmark.name,
-            benchmark.hub,
-            benchmark.fields,
-            config=benchmark.config,
-            split=benchmark.split,
-            revision=benchmark.revision,
-        )
-    except (OSError, ValueError) as error:  # what datasets raises for what it cannot reach or find
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise HubError(
-            f"the benchmark {benchmark.name} cannot be loaded from {benchmark.hub} ({reason}); "
-            "give its items as a file, or leave it out."
-        ) from error
-
-
-def _identity(benchmark: Benchmark) -> str:
-    fields = ", ".join(benchmark.fields) or "all"
-    if benchmark.file is None:
-        at = benchmark.revision or "its newest"
-        return f"{benchmark.hub} {benchmark.config or ''} {benchmark.split} at {at}: {fields}"
-    try:
-        content = Path(benchmark.file).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{benchmark.file} cannot be read ({error.strerror}).") from error
-    return f"sha256 {hashlib.sha256(content).hexdigest()[:16]}: {fields}"
 
 
 def _stored(run: Run, stage: str, ids: list[str], columns: pa.Table) -> pa.Table:

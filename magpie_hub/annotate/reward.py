@@ -7,24 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from magpie_hub.answered import Answered, Message, candidates, dialogues, exchange
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.pool import store
 from magpie_hub.recipe import Against
-from magpie_hub.respond import answers, kept
+from magpie_hub.respond import answers
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Asking, ReadSource, Source, Steps
+from magpie_hub.stored import store
 
 
 def info(
-    sources: Sequence[ReadSource], respond: StageInfo, baseline: StageInfo | None
+    sources: Sequence[ReadSource],
+    respond: StageInfo,
+    baseline: StageInfo | None,
+    *,
+    several: bool = False,
 ) -> list[StageInfo]:
     """One stage a model. The first makes ``reward`` and, where there is a ``baseline`` of second
-    answers, ``reward_difference``; the others add to ``rewards``."""
+    answers, ``reward_difference``; the others add to ``rewards``. ``several``: a query has several
+    answers, and each gets its score."""
     stages = []
     for number, source in enumerate(sources, 1):
         compared = baseline is not None and number == 1
         columns = ("reward", "reward_difference") if compared else ("reward",)
+        columns = ("reward", "scores") if several else columns
         name = "reward" if number == 1 else f"reward-{number}"
         keys = {"model": source.model.identity}
         if compared and baseline is not None:
@@ -45,7 +52,9 @@ def info(
 
 
 def rewarding(run: Run, sources: Sequence[ReadSource], *, compared: bool) -> list[Asking]:
-    """The scores of every answer; ``compared``: and of the second answers in ``baseline``."""
+    """The scores of every answer, read with its whole conversation; ``compared``: and of the second
+    answers in ``baseline``."""
+    several = run.recipe.respond.answers > 1
 
     def part(number: int, source: ReadSource) -> Asking:
         stage = "reward" if number == 1 else f"reward-{number}"
@@ -55,10 +64,16 @@ def rewarding(run: Run, sources: Sequence[ReadSource], *, compared: bool) -> lis
             if compared and number == 1:
                 rows = store(run, "baseline").read(shard).to_pylist()
                 seconds = {row["id"]: row["response"] for row in rows if row["error"] is None}
+            if several:
+                return {
+                    name: _score_each(source, query, [each.response for each in found])
+                    for name, query, found in candidates(run, shard)
+                    if name not in have
+                }
             return {
-                name: _score(source, query, response, seconds.get(name))
-                for name, query, response in answered(run, shard)
-                if name not in have
+                row.id: _score(source, row, seconds.get(row.id))
+                for row in dialogues(run, shard)
+                if row.id not in have
             }
 
         return Asking(stage, source.model, job, task="score")
@@ -66,27 +81,11 @@ def rewarding(run: Run, sources: Sequence[ReadSource], *, compared: bool) -> lis
     return [part(number, source) for number, source in enumerate(sources, 1)]
 
 
-def answered(run: Run, shard: int) -> list[tuple[str, str, str]]:
-    """(id, query, answer) of the rows that have one, in slot order."""
-    queries = dict(kept(run, shard))
-    rows = store(run, "respond").read(shard).to_pylist()
-    return [
-        (row["id"], queries[row["id"]], row["response"])
-        for row in rows
-        if row["id"] in queries and row["error"] is None
-    ]
-
-
-def _score(source: ReadSource, query: str, response: str, second: str | None) -> Steps:
-    asked = [response] if second is None else [response, second]
-    completions = yield [
-        Request(
-            prompt=source.reader.conversation(
-                [{"role": "user", "content": query}, {"role": "assistant", "content": text}]
-            )
-        )
-        for text in asked
-    ]
+def _score(source: ReadSource, row: Answered, second: str | None) -> Steps:
+    conversations = [row.messages]
+    if second is not None:
+        conversations.append([*row.messages[:-1], {"role": "assistant", "content": second}])
+    completions = yield _requests(source, conversations)
     scores = [_single(source, completion) for completion in completions]
     if scores[0] is None:
         return {}
@@ -96,6 +95,17 @@ def _score(source: ReadSource, query: str, response: str, second: str | None) ->
         "reward": scores[0],
         "reward_difference": None if scores[1] is None else scores[0] - scores[1],
     }
+
+
+def _score_each(source: ReadSource, query: str, responses: Sequence[str]) -> Steps:
+    """The scores of several answers; ``reward`` is the first one's."""
+    completions = yield _requests(source, [exchange(query, each) for each in responses])
+    scores = [_single(source, completion) for completion in completions]
+    return {"reward": scores[0], "scores": scores}
+
+
+def _requests(source: ReadSource, conversations: Sequence[list[Message]]) -> list[Request]:
+    return [Request(prompt=source.reader.conversation(each)) for each in conversations]
 
 
 def _single(source: ReadSource, completion: Completion) -> float | None:
@@ -133,7 +143,7 @@ def comparing(run: Run, settings: Against, source: Source) -> Asking:
     stage = run.stage("baseline").fingerprint
 
     def job(shard: int, have: set[str]) -> dict[str, Steps]:
-        rows = [(name, query) for name, query, _ in answered(run, shard) if name not in have]
+        rows = [(row.id, row.queries[0]) for row in dialogues(run, shard) if row.id not in have]
         return answers(source, settings, rows, stage)
 
     return Asking("baseline", source.model, job)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from magpie_hub.annotate.reward import answered
+from magpie_hub.answered import Answered, Message, dialogues
 from magpie_hub.engines import Decoding, Request
 from magpie_hub.pool import SAFE
 from magpie_hub.run import Run, StageInfo
@@ -32,32 +32,34 @@ def info(source: ReadSource, respond: StageInfo) -> StageInfo:
 
 
 def guarding(run: Run, source: ReadSource) -> Asking:
-    """The guard's verdict on the question and the answer of every answered row."""
+    """The guard's verdict on the conversation of every answered row."""
 
     def job(shard: int, have: set[str]) -> dict[str, Steps]:
-        return {
-            name: _judge(source, query, answer)
-            for name, query, answer in answered(run, shard)
-            if name not in have
-        }
+        return {row.id: _judge(source, row) for row in dialogues(run, shard) if row.id not in have}
 
     return Asking("safety", source.model, job)
 
 
-def _judge(source: ReadSource, query: str, answer: str) -> Steps:
-    exchange = [{"role": "user", "content": query}, {"role": "assistant", "content": answer}]
-    [completion] = yield [
+def _judge(source: ReadSource, row: Answered) -> Steps:
+    """A row is safe where all that is published of it is: the rejected answer is read too."""
+    conversations: list[list[Message]] = [row.messages]
+    if row.rejected is not None:
+        conversations.append([*row.messages[:-1], {"role": "assistant", "content": row.rejected}])
+    completions = yield [
         Request(
-            prompt=source.reader.conversation(exchange, generation=True),
+            prompt=source.reader.conversation(each, generation=True),
             decoding=_DECODING,
             stop_ids=source.reader.stop_ids,
         )
+        for each in conversations
     ]
-    said = source.reader.decode(completion.token_ids)
-    verdict = read_verdict(said)
-    if verdict is None:
-        return {"error": f"the guard gave no verdict but {said[:40]!r}"}
-    return {"safety": verdict}
+    verdicts = []
+    for completion in completions:
+        said = source.reader.decode(completion.token_ids)
+        if (verdict := read_verdict(said)) is None:
+            return {"error": f"the guard gave no verdict but {said[:40]!r}"}
+        verdicts.append(verdict)
+    return {"safety": next((each for each in verdicts if each != SAFE), SAFE)}
 
 
 def read_verdict(said: str) -> str | None:

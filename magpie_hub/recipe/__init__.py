@@ -22,9 +22,9 @@ from magpie_hub.recipe.configs import ConfigSpec
 from magpie_hub.recipe.labels import (
     Against,
     Annotate,
-    Benchmark,
     Contamination,
     Duplicates,
+    Items,
     Judge,
     Language,
     Neighbors,
@@ -49,13 +49,13 @@ from magpie_hub.recipe.steps import (
 __all__ = [
     "Against",
     "Annotate",
-    "Benchmark",
     "Cell",
     "Choose",
     "ConfigSpec",
     "Contamination",
     "Duplicates",
     "Extend",
+    "Items",
     "Judge",
     "Language",
     "Neighbors",
@@ -71,6 +71,10 @@ __all__ = [
     "Screen",
     "Steer",
 ]
+
+
+BUILDERS = "builders"
+"""The folder beside a resolved recipe that holds its builder, where that is a file."""
 
 
 class Override(Part):
@@ -109,6 +113,7 @@ class Recipe(Part):
     configs: dict[str, ConfigSpec] = Field(default_factory=dict)
 
     _origin: Origin | None = PrivateAttr(None)
+    _folder: Path = PrivateAttr(Path())
 
     @field_validator("annotate", mode="before")
     @classmethod
@@ -151,6 +156,7 @@ class Recipe(Part):
         except ValidationError as error:
             raise RecipeError(explain(error, cls, origin)) from error
         recipe._origin = origin
+        recipe._folder = folder
         recipe._check()
         return recipe
 
@@ -181,6 +187,18 @@ class Recipe(Part):
                 f"{self.place('extend', 'turns')}: a conversation goes on from one answer; leave "
                 "out respond.answers, or extend."
             )
+        for each in self.respond.each:
+            if self.respond.answers > 1 and each.temperature == 0:
+                raise RecipeError(
+                    f"{self.place('respond', 'answers')}: greedy answers are all the same; set "
+                    "respond.temperature above 0."
+                )
+        against = self.annotate.reward and self.annotate.reward.against
+        if against and (self.respond.answers > 1 or self.extend.turns > 1):
+            raise RecipeError(
+                f"{self.place('annotate', 'reward', 'against')}: a second responder is compared "
+                "with one answer; leave it out, or respond.answers and extend."
+            )
         taken: dict[str, str] = {}
         for at, steer in enumerate(self.sample.steer):
             for name in {steer.name(topic) for topic in steer.topics or (None,)}:
@@ -195,9 +213,22 @@ class Recipe(Part):
         """Where a key stands, for messages: file, line and dotted key."""
         return self._origin.place(loc) if self._origin else dotted(loc)
 
+    @property
+    def folder(self) -> Path:
+        """Where the names of files in it begin."""
+        return self._folder
+
+    @property
+    def builder_file(self) -> Path | None:
+        """The module that ``builder`` names by its file."""
+        return self._folder / self.builder if self.builder.endswith(".py") else None
+
     def to_yaml(self) -> str:
-        """The resolved recipe: every key, defaults, presets and topics written out."""
+        """The resolved recipe: every key, defaults, presets and topics written out. A builder in a
+        file of its own is kept under builders/ beside it."""
         document = self.model_dump(mode="json")
+        if file := self.builder_file:
+            document["builder"] = f"./{BUILDERS}/{file.name}"
         # A bare annotator means its defaults, so one that is not run must not stand there.
         document["annotate"] = {k: v for k, v in document["annotate"].items() if v is not None}
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)

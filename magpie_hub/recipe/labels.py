@@ -73,9 +73,9 @@ class Pii(Part):
     action: Literal["block", "drop", "keep"] = "block"
 
 
-class Benchmark(Part):
-    """Items of which no query should hold the words: a ``file`` (.jsonl, .json, .csv, .parquet,
-    .txt) or a dataset on the ``hub``; of the ``fields`` named."""
+class Items(Part):
+    """Texts from elsewhere: a ``file`` (.jsonl, .json, .csv, .parquet, .txt) or a dataset on the
+    ``hub``; of the ``fields`` named."""
 
     name: str = Field(min_length=1)
     file: str | None = None
@@ -86,17 +86,29 @@ class Benchmark(Part):
     fields: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _one_source(self) -> Benchmark:
+    def _one_source(self) -> Items:
         if (self.file is None) == (self.hub is None):
-            raise ValueError("a benchmark has a file or a hub, one of them")
+            raise ValueError("give a file or a hub, one of them")
         return self
 
 
+class Benchmark(Items):
+    """Of whose items no query should hold the words, or the meaning."""
+
+
+class Published(Items):
+    """Another dataset, whose queries ours should not repeat."""
+
+    split: str = "train"
+
+
 class Contamination(Part):
-    """A query that shares a run of ``words`` with a benchmark's item is turned away."""
+    """A query that shares a run of ``words`` with a benchmark's item is turned away, and one that
+    is less than ``nearest`` from it by the embeddings of ``neighbors``."""
 
     against: tuple[Benchmark, ...] = Field(min_length=1)
     words: int = Field(13, ge=3)
+    nearest: float | None = Field(None, ge=0, le=4)
 
 
 class Neighbors(Part):
@@ -110,10 +122,12 @@ class Neighbors(Part):
 
 class Duplicates(Part):
     """Queries that nearly repeat another are turned away: from a Jaccard similarity of ``jaccard``
-    of their words on, and from nearest neighbours less than ``neighbors`` apart."""
+    of their words on, and from neighbours less than ``neighbors`` apart. ``against`` are other
+    datasets, whose words they shall not repeat either."""
 
     jaccard: float = Field(0.8, gt=0, le=1)
     neighbors: float | None = Field(None, ge=0, le=4)
+    against: tuple[Published, ...] = ()
 
 
 class Annotate(Part):

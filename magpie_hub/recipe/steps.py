@@ -178,9 +178,12 @@ class Choose(Part):
 
 
 class Extend(Part):
-    """Further turns: up to ``turns`` user turns in all, the later ones sampled so."""
+    """Further turns: up to ``turns`` user turns in all, the later ones sampled so. ``system`` is a
+    system prompt for those questions alone, where no steering brings its own: it tells the model
+    that a user asks on, which small ones forget."""
 
     turns: int = Field(1, ge=1, le=16)
+    system: str | None = Field(None, min_length=1)
     temperature: float = Field(1.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(512, ge=1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from magpie_hub.errors import UsageError
-from magpie_hub.template.proof import QUERIES, Cut, begin, cut, prove
+from magpie_hub.template.proof import QUERIES, SENTINEL, Cut, begin, cut, prove
 from magpie_hub.template.rendering import Message, Renderer
 from magpie_hub.template.thinking import Thinking
 
@@ -103,29 +104,51 @@ class ChatTemplate:
         with the user. ``UsageError`` where the template cannot ask for an answer."""
         if self.no_answer:
             raise UsageError(self.no_answer)
-        messages = [{"role": "user", "content": query}] if isinstance(query, str) else [*query]
-        return self.renderer.encode([*_system(system), *messages])
+        return self.renderer.encode([*_system(system), *_messages(query)])
 
-    def answer_prompts(self, queries: Sequence[str]) -> list[tuple[int, ...]]:
-        """:meth:`answer_prompt` of many queries, faster."""
+    def answer_prompts(self, queries: Sequence[str | Sequence[Message]]) -> list[tuple[int, ...]]:
+        """:meth:`answer_prompt` of many, faster."""
         if self.no_answer:
             raise UsageError(self.no_answer)
-        return self.renderer.encode_each([[{"role": "user", "content": q}] for q in queries])
+        return self.renderer.encode_each([_messages(query) for query in queries])
 
     def followup_prompt(
         self, messages: Sequence[Message], system: str | None = None
     ) -> tuple[int, ...]:
         """Token ids up to the place of the next user message behind ``messages``, which end with
-        an answer."""
+        an answer. Control tokens that a message spells out stay text."""
         if self.followup is None:
             raise UsageError(f"there is no second turn: {self.no_followup}")
-        return cut(self.renderer, [*_system(system), *messages], self.followup_residue).ids
+        past = [*_system(system), *messages]
+        broken = self.renderer.broken(past)
+        if broken == past:
+            return cut(self.renderer, past, self.followup_residue).ids
+        return self.renderer.pieces(self._before_followup(broken))
+
+    def followup_prompts(
+        self, pasts: Sequence[tuple[Sequence[Message], str | None]]
+    ) -> list[tuple[int, ...]]:
+        """:meth:`followup_prompt` of many conversations, each with its system prompt, faster."""
+        if not pasts:
+            return []
+        whole = [[*_system(system), *messages] for messages, system in pasts]
+        found = self.renderer.batch([self._before_followup(messages) for messages in whole])
+        alike = found[0] == self.followup_prompt(*pasts[0])
+        return [
+            ids
+            if alike and self.renderer.broken(messages) == messages
+            else self.followup_prompt(*p)
+            for p, messages, ids in zip(pasts, whole, found, strict=True)
+        ]
+
+    def _before_followup(self, messages: Sequence[Message]) -> str:
+        text = self.renderer.text([*messages, {"role": "user", "content": SENTINEL}])
+        return text.rpartition(SENTINEL)[0].removesuffix(self.followup_residue)
 
     def conversation(self, query: str | Sequence[Message], answer: str) -> tuple[int, ...]:
         """Token ids of a finished exchange, as a reward model reads it."""
-        messages = [{"role": "user", "content": query}] if isinstance(query, str) else [*query]
         return self.renderer.encode(
-            [*messages, {"role": "assistant", "content": answer}], generation=False
+            [*_messages(query), {"role": "assistant", "content": answer}], generation=False
         )
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -148,6 +171,33 @@ class ChatTemplate:
         """(thinking or None, answer) of what was generated behind an ``answer_prompt``."""
         text = output if isinstance(output, str) else self.decode(output)
         return self.thinking.split(text)
+
+    def closing(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """The tokens that end the thinking with which the generated ``ids`` break off; none where
+        they do not."""
+        if not self.thinking.unfinished(self.decode(ids)):
+            return ()
+        return self.renderer.ids(self.thinking.ending)
+
+    def thinking_length(self, ids: Sequence[int]) -> int | None:
+        """How many of the generated tokens are thinking, with what closes it; None where the
+        template knows of none."""
+        if not self.thinking.active:
+            return None
+        text = self.decode(ids)
+        if self.thinking.unfinished(text):
+            return len(ids)
+        if self.split(text)[0] is None and self.thinking.close not in text:
+            return 0
+        # The first tokens that spell the end: what they hold only grows.
+        return (
+            bisect_left(
+                range(len(ids)),
+                True,
+                key=lambda n: self.thinking.close in self.decode(ids[: n + 1]),
+            )
+            + 1
+        )
 
     def visible(self, text: str) -> str:
         """``text`` with its control tokens in ⟨⟩ and its white space shown."""
@@ -209,6 +259,10 @@ class ChatTemplate:
                 "or be no part of it; take it out."
             )
         return begin(self.renderer, place, _system(system), prefill)
+
+
+def _messages(query: str | Sequence[Message]) -> list[Message]:
+    return [{"role": "user", "content": query}] if isinstance(query, str) else [*query]
 
 
 def _system(system: str | None) -> list[Message]:

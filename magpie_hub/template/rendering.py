@@ -58,10 +58,19 @@ class Renderer:
 
     def encode(self, messages: Sequence[Message], *, generation: bool = True) -> tuple[int, ...]:
         """The tokens of a conversation. Control tokens that a message spells out stay text."""
-        broken = [{**message, "content": self._broken(message["content"])} for message in messages]
+        broken = self.broken(messages)
         if broken == list(messages):
             return tuple(self._tokens(messages, generation))
-        first, *rest = self.text(broken, generation=generation).split(_BREAK)
+        return self.pieces(self.text(broken, generation=generation))
+
+    def broken(self, messages: Sequence[Message]) -> list[Message]:
+        """``messages`` with a mark inside each control token that one spells out; the tokens of
+        such a rendering are its ``pieces``."""
+        return [{**message, "content": self._broken(message["content"])} for message in messages]
+
+    def pieces(self, text: str) -> tuple[int, ...]:
+        """The tokens of a rendering of ``broken`` messages, in which no mark is left."""
+        first, *rest = text.split(_BREAK)
         ids = list(self.ids(first))
         for piece in rest:
             # Behind an anchor, since many tokenizers put a space before what begins a text.

@@ -43,16 +43,28 @@ class Thinking:
     has "closed" it at once, or the template knows of none.
 
     ``open`` is what the model writes before it thinks, ``close`` what it writes between thinking
-    and answer, ``lead`` before an answer without thinking, ``tail`` behind any answer; ``switch``
+    and answer (``ending``, with the white space around it), ``lead`` before an answer without thinking, ``tail`` behind any answer; ``switch``
     is the template's variable for it. ``marks`` are the tags among them."""
 
     state: State = "none"
     open: str = ""
     close: str = ""
+    ending: str = ""
     lead: str = ""
     tail: str = ""
     switch: str | None = None
     marks: tuple[str, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether an answer may begin with thinking."""
+        return self.state in ("free", "opened")
+
+    def unfinished(self, output: str) -> bool:
+        """Whether ``output`` is thinking that has not ended."""
+        text = output.strip()
+        opened = self.state == "opened" or (bool(self.open) and text.startswith(self.open))
+        return self.active and opened and self.close not in text.removeprefix(self.open)
 
     def split(self, output: str) -> tuple[str | None, str]:
         """(thinking or None, answer). An output that was cut off while thinking has no answer."""
@@ -95,11 +107,13 @@ def derive(renderer: Renderer, after: str, name: str | None) -> Thinking:
     """``after`` stands between a query and the place of its answer; ``name`` is the switch."""
     state: State
     head, close, tail = _shown(renderer) or ("", "", _tail(renderer))
+    ending = close
     ours = after.rstrip()
     if close:
         state, opener = _state(head, ours, close)
     elif pair := next(_pairs(renderer, ours), None):
         opener, close = pair
+        ending = f"\n{close}\n\n"  # as nearly all write it; the template does not show it
         state = "opened" if ours.endswith(opener) else "free"
         state = "closed" if ours.endswith(close) else state
     else:
@@ -110,6 +124,7 @@ def derive(renderer: Renderer, after: str, name: str | None) -> Thinking:
         state=state,
         open=opener.strip(),
         close=close.strip(),
+        ending=ending,
         lead=lead,
         tail=tail,
         switch=name,

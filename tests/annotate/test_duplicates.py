@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from magpie_hub.annotate.duplicates import Foreign, duplicates
+from magpie_hub.annotate.items import Item
 from magpie_hub.errors import InvalidData
 
 LONG = "What is the capital of France, and why did it become the seat of the kings"
@@ -78,20 +79,19 @@ def test_no_rows() -> None:
     assert duplicates([], []).num_rows == 0
 
 
-def test_other_datasets_name_their_row() -> None:
-    foreign = Foreign({"first": ["nothing alike", None, LONG + "?"], "second": ["!!!", LONG]})
-    rows = foreign.find([LONG, LONG + " again now", "!!!", "unheard of", None, ""]).to_pylist()
-    assert [(r["dataset"], r["row"], r["duplicate_reason"]) for r in rows] == [
-        ("second", 1, "exact"),
-        ("first", 2, "near"),
-        ("second", 0, "exact"),
-        (None, None, None),
-        (None, None, None),
-        (None, None, None),
+def test_other_datasets_name_their_item() -> None:
+    texts = {"first:0": "nothing alike", "first:2": LONG + "?", "second:0": "!!!", "second:1": LONG}
+    foreign = Foreign([Item(name, text) for name, text in texts.items()])
+    found = foreign.find([LONG, LONG + " again now", "!!!", "unheard of", None, ""])
+    assert found == [
+        ("second:1", "exact"),
+        ("first:2", "near"),
+        ("second:0", "exact"),
+        None,
+        None,
+        None,
     ]
 
 
 def test_no_other_datasets() -> None:
-    assert Foreign({}).find(["text"]).to_pylist() == [
-        {"dataset": None, "row": None, "duplicate_reason": None}
-    ]
+    assert Foreign([]).find(["text"]) == [None]

@@ -6,9 +6,9 @@ import pytest
 from magpie_hub import models, schema, template
 from magpie_hub.annotate import judge
 from magpie_hub.engines import Completion, EngineSpec, Request, generate, open_engine
-from magpie_hub.pool import store
 from magpie_hub.recipe import Passes
 from magpie_hub.run import Run
+from magpie_hub.stored import store
 
 MODEL = models.resolve("bundled:chat")
 CHAT = template.load(MODEL.path)

@@ -4,9 +4,10 @@ import pytest
 
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import HubError, InvalidData, RecipeError
-from magpie_hub.pipeline import Plan
-from magpie_hub.pool import RunPool, rejections, store
+from magpie_hub.plan import Plan
+from magpie_hub.pool import RunPool, rejections
 from magpie_hub.run import Run
+from magpie_hub.stored import store
 from tests.test_scheduler import CHAT, Opened, is_answer, is_query, plain, scheduled, speak
 
 MAIL = "Write to anna.schmidt@gmail.com about it."
@@ -92,7 +93,7 @@ def test_a_benchmark_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> Non
     against = "[{name: maths, hub: nobody/nothing, fields: [question]}]"
     recipe = plain(f"annotate.contamination={{against: {against}}}")
     line, _ = scheduled(recipe, tmp_path / "run", Opened(script))
-    with pytest.raises(HubError, match="the benchmark maths cannot be loaded from nobody/nothing"):
+    with pytest.raises(HubError, match="maths cannot be loaded from nobody/nothing"):
         line.work()
 
 
@@ -100,8 +101,8 @@ def test_a_benchmark_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> Non
     ("against", "sentence"),
     [
         ("{name: x, file: none.jsonl}", "none.jsonl cannot be read"),
-        ("{name: x}", "a benchmark has a file or a hub, one of them"),
-        ("{name: x, file: a, hub: b}", "a benchmark has a file or a hub, one of them"),
+        ("{name: x}", "give a file or a hub, one of them"),
+        ("{name: x, file: a, hub: b}", "give a file or a hub, one of them"),
     ],
 )
 def test_a_benchmark_that_is_none(against: str, sentence: str) -> None:

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from magpie_hub.answered import kept
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.pool import RunPool, store
-from magpie_hub.respond import kept
+from magpie_hub.pool import RunPool
 from magpie_hub.run import Run
+from magpie_hub.stored import store
 from tests.test_scheduler import CHAT, Opened, plain, scheduled, speak
 
 

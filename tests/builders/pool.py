@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from magpie_hub import schema
+from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
 
 # (question, answer, category, difficulty, quality, reward, language, finish_reason)
@@ -57,10 +58,8 @@ def row(index: int, written: tuple[Any, ...] | None = None) -> dict[str, Any]:
     }
 
 
-@dataclass
-class Spec:
-    where: str | None = None
-    description: str | None = None
+def Spec(where: str | None = None, description: str | None = None, **more: Any) -> ConfigSpec:
+    return ConfigSpec(where=where, description=description, **more)
 
 
 @dataclass
@@ -68,7 +67,7 @@ class HandPool:
     """``rows`` in shards of ``shard_rows``; ``specs`` as the recipe's configs."""
 
     rows: list[dict[str, Any]] = field(default_factory=lambda: [row(i) for i in range(24)])
-    specs: dict[str, Spec] = field(
+    specs: dict[str, ConfigSpec] = field(
         default_factory=lambda: {
             "filtered": Spec(
                 "quality >= 'average' AND reward > 0 AND finish_reason = 'stop'",
@@ -84,12 +83,11 @@ class HandPool:
     def columns(self) -> tuple[str, ...]:
         return self.names
 
-    def shards(self) -> Iterator[pa.Table]:
+    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        names = self.names if columns is None else schema.in_order(columns)
         for start in range(0, len(self.rows), self.shard_rows):
-            part = [
-                {name: r[name] for name in self.names} for r in self.rows[start:][: self.shard_rows]
-            ]
-            yield pa.Table.from_pylist(part, schema=schema.arrow_schema(self.names))
+            part = [{name: r[name] for name in names} for r in self.rows[start:][: self.shard_rows]]
+            yield pa.Table.from_pylist(part, schema=schema.arrow_schema(names))
 
     def provenance(self) -> Provenance:
         return Provenance(
@@ -114,5 +112,5 @@ class HandPool:
     def recipe_text(self) -> str:
         return "name: handmade\nbuilder: sft\nmodel: tiny/chat\nrows: 30\n"
 
-    def config_specs(self) -> Mapping[str, Spec]:
+    def config_specs(self) -> Mapping[str, ConfigSpec]:
         return self.specs

@@ -104,7 +104,7 @@ def test_products_keep_within_the_bound(precision: torch.dtype) -> None:
         half = 1 - ((double[:, None] - double[None]) ** 2).sum(axis=2) / 2
         for copy, low in ((block.low, True), (block.full, False)):
             off = np.abs((copy @ copy.T).double().numpy() - half).max()
-            assert off <= exact._error(block, block, low=low)
+            assert off <= exact.error_bound(block, block, low=low)
 
 
 @settings(max_examples=40, deadline=None)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from magpie_hub.errors import InvalidData, RunMismatch, UsageError
 from magpie_hub.neighbors.index import Index
+from magpie_hub.neighbors.pieces import Row
 from tests.neighbors import vectors as sets
 
 DIMENSIONS = 48
@@ -28,8 +29,17 @@ def name(shard: int, row: int) -> str:
     return f"{shard}/{row}"
 
 
+def rows_of(shard: int, vectors: sets.Vectors) -> list[Row]:
+    """Their texts spell their vectors."""
+    return [Row(row, name(shard, row), each.tobytes().hex()) for row, each in enumerate(vectors)]
+
+
+def embed(texts: list[str]) -> sets.Vectors:
+    return np.stack([np.frombuffer(bytes.fromhex(text), np.float32) for text in texts])
+
+
 def add(index: Index, shard: int, vectors: sets.Vectors) -> None:
-    index.add(shard, [name(shard, row) for row in range(len(vectors))], vectors)
+    index.put(shard, rows_of(shard, vectors), embed)
 
 
 def shards_of(vectors: sets.Vectors, rows: int) -> dict[int, sets.Vectors]:
@@ -111,6 +121,70 @@ def test_small_blocks_become_one(tmp_path: Path) -> None:
         index.compute()
     assert len(list((tmp_path / "blocks").iterdir())) <= 2
     assert_right(index, {shard: sets.random(10, seed=shard) for shard in range(12)})
+
+
+def test_a_shard_that_gains_rows_embeds_and_compares_these_alone(tmp_path: Path) -> None:
+    """Rows come behind and between those that are there, and stand in their order all the same."""
+    shards = shards_of(np.concatenate([sets.clustered(260, 0.16), sets.duplicated(40, 3)]), 100)
+    index = open_index(tmp_path)
+    for shard, vectors in shards.items():
+        rows = rows_of(shard, vectors)
+        index.put(shard, rows[:50:2] if shard == 1 else rows[:70], embed)
+    index.compute()
+    old = {file: file.read_bytes() for file in (tmp_path / "pieces").iterdir()}
+    asked: list[str] = []
+    for shard, vectors in shards.items():
+        index.put(shard, rows_of(shard, vectors), lambda texts: embed(asked.extend(texts) or texts))
+    assert len(asked) == 75 + 2 * 30
+    assert all(file.read_bytes() == data for file, data in old.items())
+    assert index.pending() == 3 * 2 + 6  # three new blocks with two old ones and with each other
+    index.compute()
+    assert_right(index, shards)
+    assert index.rows(1).ids == [name(1, row) for row in range(100)]
+    np.testing.assert_array_equal(index.rows(1).vectors, shards[1])
+    whole = open_index(tmp_path / "whole")
+    for shard, vectors in shards.items():
+        add(whole, shard, vectors)
+    whole.compute()
+    assert snapshot(whole) == snapshot(index)
+
+
+def test_rows_that_go_are_known_of_no_more(tmp_path: Path) -> None:
+    vectors, asked = sets.clustered(90, 0.1), 0
+
+    def counted(texts: list[str]) -> sets.Vectors:
+        nonlocal asked
+        asked += len(texts)
+        return embed(texts)
+
+    index = open_index(tmp_path)
+    for shard in range(3):
+        index.put(shard, rows_of(shard, vectors[30 * shard : 30 * shard + 30]), counted)
+    index.compute()
+    gone = {row.id for row in rows_of(1, vectors[30:60])[::3]}
+    assert any(set(index.result(shard).id) & gone for shard in (0, 2))
+    index.put(1, [row for row in rows_of(1, vectors[30:60]) if row.id not in gone], counted)
+    with pytest.raises(UsageError, match="not all known"):
+        index.result(0)
+    index = open_index(tmp_path)
+    index.compute()
+    assert asked == 90
+    left = np.delete(vectors, range(30, 60, 3), axis=0)
+    distance, _, repeats = sets.brute(left, 0.05)
+    found = [index.result(shard) for shard in range(3)]
+    np.testing.assert_allclose(np.concatenate([each.distance for each in found]), distance)
+    np.testing.assert_array_equal(np.concatenate([each.repeats for each in found]), repeats)
+    assert not gone & {name for each in found for name in each.id}
+
+
+def test_another_text_of_a_row_is_another_vector(tmp_path: Path) -> None:
+    index, vectors = open_index(tmp_path), sets.random(20)
+    add(index, 0, vectors)
+    index.compute()
+    vectors[7] = sets.random(1, seed=9)
+    add(index, 0, vectors)
+    index.compute()
+    assert_right(index, {0: vectors})
 
 
 def test_the_same_shard_again_is_nothing_and_another_is_all_anew(tmp_path: Path) -> None:
@@ -253,16 +327,20 @@ MEMORY = textwrap.dedent(
     import resource, sys
     import numpy as np
     from magpie_hub.neighbors.index import Index
+    from magpie_hub.neighbors.pieces import Row
     index = Index(sys.argv[1], dimensions=384, fingerprint="m", block_rows=2000)
     draw = np.random.default_rng(0)
     def vectors(rows):
         made = draw.standard_normal((rows, 384)).astype(np.float32)
         return made / np.linalg.norm(made, axis=1, keepdims=True)
-    index.add(0, [str(i) for i in range(2000)], vectors(2000))
+    def add(shard):
+        rows = [Row(i, f"{shard}/{i}", "") for i in range(2000)]
+        index.put(shard, rows, lambda texts: vectors(len(texts)))
+    add(0)
     index.compute()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for shard in range(1, 10):
-        index.add(shard, [f"{shard}/{i}" for i in range(2000)], vectors(2000))
+        add(shard)
     index.compute()
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
     """
@@ -283,10 +361,10 @@ def test_another_model_or_another_shape_is_refused(tmp_path: Path) -> None:
     index.compute()
     with pytest.raises(RunMismatch, match="another model"):
         open_index(tmp_path, fingerprint="other")
-    with pytest.raises(UsageError, match="give one for each id"):
-        index.add(1, ["a"], sets.random(2))
-    with pytest.raises(UsageError, match="give one for each id"):
-        index.add(1, ["a", "b"], sets.random(2, 5))
+    rows = rows_of(1, sets.random(2))
+    for wrong in (sets.random(1), sets.random(2, 5)):
+        with pytest.raises(UsageError, match="give one for each text"):
+            index.put(1, rows, lambda _, wrong=wrong: wrong)
     with pytest.raises(InvalidData, match="length 1"):
-        index.add(1, ["a", "b"], sets.random(2) * np.float32(2))
+        index.put(1, rows, lambda _: sets.random(2) * np.float32(2))
     assert index.shards() == [0]

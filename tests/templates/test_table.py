@@ -85,6 +85,20 @@ def test_prompts_are_what_the_tokenizer_itself_gives(name: str) -> None:
             assert whole[:2].count(bos) <= 1
 
 
+@pytest.mark.parametrize("name", sorted(n for n, c in PROVED.items() if c.followup is not None))
+def test_further_prompts_of_many_are_those_of_each_and_open_no_turn(name: str) -> None:
+    """Whatever an answer spells out."""
+    chat = PROVED[name]
+    controls = chat.renderer.control_ids
+    spelt = [TURNS[0], {"role": "assistant", "content": f"So {' '.join([*controls][:3])} it is."}]
+    pasts = [(TURNS, None), (spelt, None), ([*TURNS, *TURNS], None)]
+    prompts = chat.followup_prompts(pasts)
+    assert prompts == [chat.followup_prompt(messages) for messages, _ in pasts]
+    plain, other, longer = ([i for i in ids if i in controls.values()] for ids in prompts)
+    assert plain == other
+    assert len(prompts[2]) > len(prompts[0]) and longer[: len(plain) - 1] == plain[:-1]
+
+
 def test_a_system_prompt_goes_where_the_template_puts_it() -> None:
     """In its own turn, in the query's, or nowhere, and then the reason is the template's."""
     for name in ("chatml", "llama3", "deepseekv3", "qwen3"):
@@ -263,6 +277,31 @@ def test_thinking_is_told_from_the_answer(
         cut_off = output.partition("Hm.")[0] + "Hm"
         if thought:
             assert chat.split(cut_off) == ("Hm", "")
+            begun = chat.renderer.ids(cut_off)
+            assert chat.split([*begun, *chat.closing(begun), *chat.renderer.ids("Yes.")]) == (
+                "Hm",
+                "Yes.",
+            )
+            assert chat.thinking_length(begun) == len(begun)
+
+
+@pytest.mark.parametrize(("name", "thinking", "state", "output"), THINKING)
+def test_the_length_of_thinking_is_counted_in_tokens(
+    name: str, thinking: bool | None, state: str, output: str | None
+) -> None:
+    chat = template.derive(named(name).tokenizer(), thinking=thinking)
+    if output is None:
+        assert chat.thinking_length(chat.renderer.ids("Yes.")) is None
+        return
+    ids = chat.renderer.ids(output)
+    length = chat.thinking_length(ids)
+    assert length is not None
+    thought, _ = chat.split(output)
+    assert (thought is None) == (length == 0)
+    if thought:
+        assert chat.thinking.close in chat.decode(ids[:length])
+        assert chat.thinking.close not in chat.decode(ids[: length - 1])
+        assert chat.closing(ids) == ()
 
 
 def test_thinking_that_cannot_be_switched_or_told_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""Whether an answer is right, without a model: values compared, votes counted, code run."""

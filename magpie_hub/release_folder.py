@@ -1,0 +1,82 @@
+"""The folder of a release: complete or absent, with what stands beside its data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from magpie_hub import card
+from magpie_hub.errors import StorageError
+from magpie_hub.release import MANIFEST, FileEntry, Manifest, Release, file_entry
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that becomes ``out`` when the block ends well, and goes otherwise."""
+    part = out.with_name(f".{out.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)  # of a build that was killed
+        part.mkdir(parents=True)
+        yield part
+        for path in (*part.rglob("*"), part):
+            _sync(path)
+        part.rename(out)
+        _sync(out.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"the release could not be written to {out.parent} ({reason}); "
+            "mend that and build again: nothing was left behind."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def describe(
+    folder: Path, manifest: Manifest, *, texts: Mapping[str, str], template: str, releases: Path
+) -> None:
+    """Write ``texts`` by their names, the changelog with the versions before in ``releases``, the
+    card, and the manifest, with ``files`` filled in, last: it names the other files."""
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "CHANGELOG.md").write_text(_changelog(manifest, releases), encoding="utf-8")
+    manifest = manifest.model_copy(update={"files": _files(folder)})
+    readme = card.render(manifest, card.facts(folder, manifest), template)
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    manifest = manifest.model_copy(update={"files": _files(folder)})
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _files(folder: Path) -> dict[str, FileEntry]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_entry(path) for path in found}
+
+
+def _changelog(manifest: Manifest, releases: Path) -> str:
+    """This version, and the earlier ones that stand beside it."""
+    versions = {_key(manifest.version): manifest}
+    for release in Release.beside(releases):
+        if _key(release.version) < _key(manifest.version):
+            versions[_key(release.version)] = release.manifest
+    parts = ["# Changelog\n"]
+    for key in sorted(versions, reverse=True):
+        each = versions[key]
+        rows = "".join(f"- `{name}`: {c.rows:,} rows\n" for name, c in each.configs.items())
+        parts.append(f"## {each.version} ({each.created[:10]})\n\n{rows}")
+    return "\n".join(parts)
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
