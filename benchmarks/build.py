@@ -25,8 +25,7 @@ from magpie_hub.builder import MagpieConfig, build, builder_class, write
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
 
-ROWS, QUICK_ROWS, MANY_ROWS, RUN_ROWS = 1_000_000, 80_000, 4_000_000, 200_000
-ROUNDS, QUICK_ROUNDS = 1, 1
+ROWS, QUICK_ROWS, FEWER_ROWS, MANY_ROWS = 1_000_000, 80_000, 200_000, 4_000_000
 SHARD = 10_000
 SHARE = 0.3
 WHERE = (
@@ -251,40 +250,38 @@ configs:
 
 def main() -> None:
     given = arguments(__doc__)
-    rows, rounds = (QUICK_ROWS, QUICK_ROUNDS) if given.quick else (ROWS, ROUNDS)
+    rows = QUICK_ROWS if given.quick else ROWS
+    pairs = [("arrow", per_row, rows)]
+    if not given.quick:
+        pairs += [("arrow, columns", batched, FEWER_ROWS), ("parquet", per_row, FEWER_ROWS)]
+    runs = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HF_HOME"] = folder
-        homes = make(Path(folder), rows)
-        pairs = [("arrow", per_row)]
-        if not given.quick:
-            pairs += [("arrow", batched), ("parquet", per_row)]
-        named = {
-            f"{side.__name__}, {kind}": (side, kind)
-            for kind, each in pairs
-            for side in (ours, each)
+        homes = {
+            each: make(Path(folder, str(each)), each) for each in {count for *_, count in pairs}
         }
-        sides = [
-            Side(name, side, {"source": homes[kind], "rows": rows})
-            for name, (side, kind) in named.items()
-        ]
-        runs = alternate(sides, rounds=rounds)
-        alone = []
-        if not given.quick:
-            made = make_run(Path(folder), RUN_ROWS)
-            alone = [
-                Side("whole build", whole, {"source": homes["arrow"], "rows": rows}),
-                Side("whole build, from a run", from_run, {"source": made, "rows": RUN_ROWS}),
-                Side("whole build, 4 M", whole, {"source": MANY_ROWS, "rows": MANY_ROWS}),
+        for name, theirs, count in pairs:
+            given_to = {"source": homes[count][name.partition(",")[0]], "rows": count}
+            sides = [
+                Side(f"{side.__name__}, {name}, {count:,}", side, given_to)
+                for side in (ours, theirs)
             ]
-        for side in alone:
-            runs += alternate([side], rounds=1)
+            runs += alternate(sides, rounds=1)
+        if not given.quick:
+            made = make_run(Path(folder), FEWER_ROWS)
+            for name, side, source, count in (
+                ("a whole build", whole, homes[rows]["arrow"], rows),
+                ("a whole build, from a run", from_run, made, FEWER_ROWS),
+                ("a whole build, 4 M", whole, MANY_ROWS, MANY_ROWS),
+            ):
+                runs += alternate([Side(name, side, {"source": source, "rows": count})], rounds=1)
     found = []
-    for kind, theirs in pairs:
-        names = f"ours, {kind}", f"{theirs.__name__}, {kind}"
+    for name, theirs, count in pairs:
+        names = [f"{side.__name__}, {name}, {count:,}" for side in (ours, theirs)]
         if not same(runs, *names):
-            raise SystemExit(f"the sides of {kind} differ in the rows that they pick.")
+            raise SystemExit(f"the sides of {name} differ in the rows that they pick.")
         found.append(ratios(runs, *names))
-    show_ratios(f"a config of {rows:,} rows", "rows per CPU s", found)
+    show_ratios("30 % of the rows as a config", "rows per CPU s", found)
     peaks = [(each.side, each.round, each.parts["all"].cpu, each.peak / 1e6) for each in runs]
     show("each run", ("side", "round", "CPU s", "peak MB"), peaks)
     finish(

@@ -2,7 +2,7 @@
 
 The vectors are those of real sentences: means of MiniLM's word vectors, weighted by rarity (SIF),
 384 dimensions. Every side has one thread. What is measured: from vectors in memory to each row's
-nearest distance, nearest row and repetitions.
+nearest distance, nearest row and repetitions. ``--million``: ours alone, a million rows on disk.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from harness import Meter, Run, Side, alternate, note, ratios
+from million import million
 from report import arguments, finish, show, show_ratios
 from sentences import sentences
 
@@ -25,7 +26,8 @@ _ROWS, _QUICK = 100_000, 20_000
 def ours(meter: Meter, *, vectors: str) -> None:
     import torch
 
-    from magpie_hub.neighbors.exact import Best, Block, compare
+    from magpie_hub.neighbors.block import Block
+    from magpie_hub.neighbors.exact import Best, compare
 
     torch.set_num_threads(1)
     loaded = np.load(vectors)
@@ -86,7 +88,10 @@ def _off(folder: Path, side: str, number: int) -> tuple[float, int]:
 
 
 def main() -> None:
-    options = arguments(__doc__)
+    options = arguments(__doc__, "million")
+    if options.million:
+        million(quick=options.quick, as_json=options.json)
+        return
     rows = _QUICK if options.quick else _ROWS
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch, "vectors.npy")

@@ -6,6 +6,7 @@ reads a query or not (well-formed), and checks its answer where there is one rig
 a row whose query is well-formed and no repetition of one before, and whose answer is not wrong.
 Precision is the share of good rows among those that are kept; recall is the share of the good ones
 that are. "Novel" says that no conversation of the training holds the query; nothing filters for it.
+Last, whether a classifier before the judge would pay (``sieve.py``).
 
 There is no other side: ``theirs`` is all that was sampled, and the ratio is the precision after
 screen and filter ÷ before.
@@ -31,8 +32,10 @@ from harness import Meter, Side, alternate, digest
 from lines import Recorder, bring
 from report import arguments, finish, show
 from screening import DEMO, planned
+from sieve import HEADER, ready, sieve
 
 from magpie_hub import models
+from magpie_hub.accounts import accounts
 from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.filters import Filter
 from magpie_hub.recipe import Recipe
@@ -42,7 +45,7 @@ from magpie_hub.stored import joined, store
 ROOT = Path(__file__).parents[1]
 CONFIG = "filtered"
 ROWS, QUICK_ROWS = 1500, 100
-LIBRARIES = ("torch", "transformers", "llguidance", "polars")
+LIBRARIES = ("torch", "transformers", "llguidance", "polars", "scikit-learn")
 TRUTHS = ("well-formed", "novel", "right", "good")
 Row = dict[str, Any]
 Step = tuple[str, list[Row]]
@@ -58,8 +61,10 @@ def everything(meter: Meter, *, rows: int) -> None:
             with meter.part() as part:
                 run = bring(plan, Path(folder) / "run", "annotate", chat, scorer)
             found = list(collected(run))
+            judge = accounts(run)["judge"]
         part.work, part.digest = len(found), digest(row["id"] for row in found)
         meter.facts["rows"] = found
+        meter.facts["judge, CPU s a query"] = judge.cpu_seconds / judge.rows
 
 
 def clauses() -> list[str]:
@@ -173,6 +178,11 @@ def main() -> None:
             for truth in ("well-formed", "right", "good")
         ],
     )
+    if ready() and not args.quick:
+        queries = [row["query"] for row in answered]
+        passed = [row["passes"][clauses()[0]] for row in answered]
+        table = sieve(queries, passed, runs[0].facts["judge, CPU s a query"])
+        show("a classifier before the judge (sieve.py)", HEADER, table)
     kept = taken[-1][1]
     before, after = share(rows, "good"), share(kept, "good")
     finish(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from harness import Meter, Side, alternate, digest, ratios, same
@@ -64,10 +65,17 @@ def _checked(files: list[Path], report: Path | None, times: int = 1) -> int:
             for group in range(parquet.num_row_groups):
                 table = parquet.read_row_group(group)
                 if number:
-                    ids = pc.binary_join_element_wise(table["id"], f"-{number}", "")
-                    table = table.set_column(0, table.schema.field(0), ids)
+                    table = _renamed(table, f"-{number}")
                 validator.check(table)
     return validator.result().rows
+
+
+def _renamed(table: pa.Table, ending: str) -> pa.Table:
+    for name in ("id", "nearest_id"):
+        place, old = table.schema.get_field_index(name), table[name]
+        new = pc.if_else(pc.utf8_is_space(old), old, pc.binary_join_element_wise(old, ending, ""))
+        table = table.set_column(place, table.schema.field(place), new)
+    return table
 
 
 def pydantic(meter: Meter, *, folder: str, models: bool) -> None:
@@ -226,6 +234,8 @@ def main() -> None:
         raise SystemExit("the sides differ in the rows that they find bad.")
     if any(run.parts["all"].digest != digest(sorted(made.kinds)) for run in runs):
         raise SystemExit("the sides find other rows than the planted ones bad.")
+    if any(run.facts["bad"] != TIMES * bad for run in many):
+        raise SystemExit("not all planted rows are found among many.")
     found = [ratios(runs, "ours", side.name) for side in sides[1:]]
     show_ratios(f"{rows:,} rows, {bad:,} of them bad", "rows per CPU s", found)
     table = [(run.side, run.rate(), run.peak / 1e6, run.facts["bad"]) for run in (*runs, *many)]

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import magpie_hub
-from magpie_hub import overlap, plugins, pools
+from magpie_hub import changes, overlap, plugins, pools
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.kind import MagpieBuilder, MagpieConfig, Pool
 from magpie_hub.parquet import ConfigWriter
 from magpie_hub.plugins import blame, builder_class, kinds
 from magpie_hub.recipe import Recipe
-from magpie_hub.release import ColumnEntry, ConfigEntry, Manifest, Release
-from magpie_hub.release_folder import appearing, describe
+from magpie_hub.release import ColumnEntry, ConfigEntry, Manifest, Release, Since
+from magpie_hub.release_folder import appearing, describe, files
 from magpie_hub.validation import Validator
 
 __all__ = [
@@ -76,13 +76,15 @@ def build(
     *,
     kind: str | type[MagpieBuilder],
     report: Callable[[str], None],
+    any_version: bool = False,
 ) -> Release:
     """Write the release ``out``: complete, or not there at all. Bad rows are named in a file beside
-    it. In the releases that stand beside it rows keep their splits.
+    it. In the releases that stand beside it rows keep their splits, and the version fits what
+    changed since the one before, unless it may be ``any_version``.
 
-    ``UsageError`` on a bad version or a folder that exists, ``RecipeError`` on a bad filter or a
-    builder's failure, ``InvalidData`` on bad rows, an empty config or one that cannot be filled,
-    ``StorageError`` where the disk refuses."""
+    ``UsageError`` on a version that is bad or too low or a folder that exists, ``RecipeError`` on a
+    bad filter or a builder's failure, ``InvalidData`` on bad rows, an empty config or one that
+    cannot be filled, ``StorageError`` where the disk refuses."""
     if not re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version):
         raise UsageError(f"{version!r} is no version; write three numbers such as 1.0.0.")
     if out.exists():
@@ -102,7 +104,15 @@ def build(
         remarks = tuple(overlap.remarks(folder, manifest, out.parent))
         for remark in remarks:
             report(remark)
-        manifest = manifest.model_copy(update={"remarks": remarks})
+        manifest = manifest.model_copy(update={"remarks": remarks, "files": files(folder)})
+        if before := changes.earlier(out.parent, manifest):
+            found = changes.diff(before, Release(folder, manifest))
+            if not any_version:
+                changes.enforce(found)
+            said = tuple(each.text for each in found.statements)
+            manifest = manifest.model_copy(
+                update={"since": Since(version=before.version, changes=said)}
+            )
         texts = pools.texts(pool) | _own_source(builder)
         template = builder.template
         describe(folder, manifest, texts=texts, template=template, releases=out.parent)
@@ -145,6 +155,9 @@ def write(
 
 
 def _entry(config: MagpieConfig, writer: ConfigWriter) -> ConfigEntry:
+    spec = config.spec.model_dump(
+        mode="json", exclude={"where", "columns", "description"}, exclude_defaults=True
+    )
     return ConfigEntry(
         default=config.default,
         where=config.where,
@@ -152,6 +165,7 @@ def _entry(config: MagpieConfig, writer: ConfigWriter) -> ConfigEntry:
         splits=dict(writer.splits()),
         funnel=writer.decided.funnel,
         columns=writer.decided.cut.columns if config.columns else (),
+        settings={key: str(value) for key, value in spec.items()},
     )
 
 

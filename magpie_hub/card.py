@@ -17,7 +17,7 @@ import jinja2
 import polars as pl
 import pyarrow as pa
 
-from magpie_hub import schema
+from magpie_hub import obligations, schema
 from magpie_hub.release import ConfigEntry, Manifest, Producer, Yield
 from magpie_hub.samples import Balance, Sample, balance, samples
 
@@ -118,6 +118,8 @@ def render(manifest: Manifest, known: Facts, template: str, repo: str | None = N
         front_matter=Markdown(front_matter(manifest, known).to_yaml()),
         columns=tuple(_columns(manifest)),
         yields=tuple(_yields(manifest)),
+        licence=obligations.named(manifest.license, manifest.license_name),
+        duties=obligations.duties(manifest.model_licenses),
         models={making.stage: making.model for making in manifest.made if making.model},
         usage=_usage(manifest, repo or f"ORG/{manifest.name}"),
     )
@@ -129,14 +131,11 @@ def front_matter(manifest: Manifest, known: Facts) -> DatasetCardData:
 
     thinking = any(c.name == "messages" and "thinking" in c.type for c in manifest.columns)
     arrow = schema.arrow_schema([column.name for column in manifest.columns], thinking=thinking)
-    licence: dict[str, Any] = {"license": manifest.license}
-    if manifest.license is None:
-        licence = {"license": "other", "license_name": "unknown"}
     most = max(config.rows for config in manifest.configs.values())
     return DatasetCardData(
         pretty_name=manifest.name,
         language=list(known.languages) or None,
-        **licence,
+        **obligations.front_matter(manifest),  # type: ignore[arg-type]
         annotations_creators=["machine-generated"],
         language_creators=["machine-generated"],
         size_categories=[next((s for n, s in _SIZES + _LARGER if most < n), "1B<n<10B")],

@@ -154,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
         "--version", required=True, dest="release_version", metavar="X.Y.Z", help="of the release"
     )
 
+    build.add_argument(
+        "--any-version",
+        action="store_true",
+        help="even one that is lower than what changed since the release before calls for",
+    )
+
     export = verb("export", "a config of a release as a file in the form that a trainer reads")
     export.add_argument("release", metavar="RELEASE", help="a release folder")
     export.add_argument("config", metavar="CONFIG")
@@ -182,6 +188,10 @@ def _parser() -> argparse.ArgumentParser:
         dest="thinking",
         help="leave out what the model thought before it answered",
     )
+
+    diff = verb("diff", "what changed between two releases, and the version that it calls for")
+    diff.add_argument("old", metavar="OLD", help="a release folder")
+    diff.add_argument("new", metavar="NEW", help="a release folder")
 
     push = verb("push", "put a release on the Hub as one commit and one tag")
     push.add_argument("release", metavar="RELEASE", help="a release folder")

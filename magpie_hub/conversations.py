@@ -15,14 +15,16 @@ from magpie_hub.run import Run
 
 
 def told(run: Run, shard: int, rows: pa.Table, *, thinking: bool) -> pa.Table:
-    """``rows`` (of ``joined``, with what ``respond`` stored) that have an answer, with ``messages``
-    and ``turns``; ``thinking``: messages have a place for it. Where there was a choice or there are
-    more turns, ``finish_reason`` is the last answer's, tokens are those of all answers, and
-    ``prompt``, ``chosen`` and ``rejected`` are there."""
+    """``rows`` (of ``joined``, with what ``respond`` stored) that have an answer, with ``turns``,
+    and with ``messages`` where the query is there; ``thinking``: they have a place for it.
+
+    Where there was a choice or there are more turns, ``finish_reason`` is the last answer's, tokens
+    are those of all answers, and ``prompt``, ``chosen`` and ``rejected`` are there."""
     if run.has("choose") or run.recipe.extend.turns > 1:
         return _of_dialogues(run, shard, rows, thinking)
     rows = rows.filter(pc.not_equal(rows["response"], ""))
-    rows = rows.append_column("messages", _pairs(rows, thinking))
+    if "query" in rows.column_names:
+        rows = rows.append_column("messages", _pairs(rows, thinking))
     return rows.append_column("turns", pa.array(np.ones(len(rows), np.int64)))
 
 

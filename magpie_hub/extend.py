@@ -57,6 +57,13 @@ def infos(recipe: Recipe, asker: Source, respond: StageInfo) -> list[StageInfo]:
     return stages
 
 
+def beside(stage: StageInfo, turns: int) -> StageInfo:
+    """A stage that looks at whole conversations stands with their last turn: where they go on, it
+    looks again, and what it said of the shorter ones stays."""
+    folder = f"turns/{turns}/{stage.folder}"
+    return StageInfo(**stage.model_dump() | {"folder": folder})
+
+
 def extending(
     run: Run, asker: Source, responders: Sequence[Source], templates: Sequence[ChatTemplate]
 ) -> list[Asking]:

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magpie_hub.errors import HubError
+from magpie_hub.errors import HubError, InvalidData
 from magpie_hub.hub_client import Report, connect, patiently
 from magpie_hub.reading import Comparison, compare, load_back, published_files
 from magpie_hub.release import MANIFEST, FileEntry, Release
+from magpie_hub.release_checks import release_checks
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -96,11 +97,14 @@ def push(
     report: Report,
 ) -> PushResult:
     """Publish ``release`` as one commit and the tag ``vX.Y.Z``, and read it back. Running it again
-    after anything ends the same. ``InvalidData`` where a file is not what the manifest says,
+    after anything ends the same. ``InvalidData`` where the release does not pass its checks,
     ``HubError`` where the Hub refuses or serves something else."""
     files = published_files(release, repo_id)
     report(f"Checking {len(files)} files of {release.path}.")
-    release.check()
+    if problems := release_checks(release):
+        for problem in problems[1:]:
+            report(f"Also: {problem.sentence}")
+        raise InvalidData(f"{release.path} is not pushed: {problems[0].sentence}")
     with connect(repo_id, token) as (api, secret):
         if api.endpoint != DEFAULT_ENDPOINT:
             report(f"The Hub is {api.endpoint} (HF_ENDPOINT).")

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from magpie_hub.errors import EngineError, UsageError
+from magpie_hub.licences import ModelLicense
 
 _BUNDLED = Path(__file__).parent / "bundled"
 _WHOLE = 16 << 20
 _EDGE = 1 << 20
+_CARD = "README.md"
 _FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py")
 
 
@@ -58,6 +64,32 @@ def resolve(ref: str, revision: str | None = None) -> Model:
     return _download(ref, revision)
 
 
+def stated(model: Model) -> ModelLicense:
+    """What the model's card states in its front matter of its licence and its base."""
+    front = _front_matter(model.path / _CARD)
+    given = {key: front.get(key) for key in ("license", "license_name", "license_link")}
+    bases = front.get("base_model")
+    bases = bases if isinstance(bases, list) else [bases]
+    return ModelLicense(
+        model=model.ref,
+        revision=model.revision,
+        base=", ".join(base for base in bases if isinstance(base, str)) or None,
+        **{key: value for key, value in given.items() if isinstance(value, str)},
+    )
+
+
+def _front_matter(card: Path) -> dict[str, Any]:
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    parts = re.split(r"^---\s*$", text, maxsplit=2, flags=re.MULTILINE)
+    if len(parts) < 3 or parts[0].strip():
+        return {}
+    try:
+        front = yaml.safe_load(parts[1])
+    except yaml.YAMLError:
+        return {}
+    return front if isinstance(front, dict) else {}
+
+
 def _download(ref: str, revision: str | None) -> Model:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -70,7 +102,7 @@ def _download(ref: str, revision: str | None) -> Model:
     )
 
     try:
-        path = Path(snapshot_download(ref, revision=revision, allow_patterns=list(_FILES)))
+        path = Path(snapshot_download(ref, revision=revision, allow_patterns=[*_FILES, _CARD]))
     except GatedRepoError as error:
         raise UsageError(
             f"{ref} is gated: accept its terms on the Hub and set HF_TOKEN or run `hf auth login`."

@@ -66,11 +66,14 @@ class Plan:
         screening = screen.info(recipe, sampling, labels)
         answering = respond.info(recipe, sources.responders, after=sampling, gate=screening)
         further = extend.infos(recipe, sources.asker, answering)
-        last = further[-1] if further else answering
-        if further and sources.judge and recipe.annotate.judge:
+        if not further:
+            return (sampling, *labels, screening, answering, *self._behind(answering))
+        behind = self._behind(last := further[-1])
+        if sources.judge and recipe.annotate.judge:
             judged = next(stage for stage in labels if stage.name == "judge")
-            further.append(turns.info(recipe.annotate.judge, sources.judge, judged, last))
-        return (sampling, *labels, screening, answering, *further, *self._behind(last))
+            behind.insert(0, turns.info(recipe.annotate.judge, sources.judge, judged, last))
+        behind = [extend.beside(stage, recipe.extend.turns) for stage in behind]
+        return (sampling, *labels, screening, answering, *further, *behind)
 
     def _behind(self, answering: StageInfo) -> list[StageInfo]:
         """What looks at the answers."""

@@ -14,9 +14,11 @@ from magpie_hub.accounts import accounts, total
 from magpie_hub.answered import dialogues
 from magpie_hub.conversations import told
 from magpie_hub.errors import InvalidData, UsageError
+from magpie_hub.licences import ModelLicense
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
-from magpie_hub.run import Run
+from magpie_hub.published import recipe_text
+from magpie_hub.run import Run, RunInfo
 from magpie_hub.stored import is_further_reward, joined, store
 from magpie_hub.yields import yields
 
@@ -129,17 +131,25 @@ class RunPool:
         for shard in range(self._run.shard_count):
             verdicts = store(self._run, "screen").read(shard)
             kept = verdicts.filter(verdicts["kept"])["id"]
-            rows = joined(self._run, shard, kept, self._joined)
+            rows = joined(self._run, shard, kept, self._joined, only=self._needed(wanted))
             rows = told(self._run, shard, rows, thinking=self.thinking)
             if _guarded(self._run):
                 rows = rows.filter(pc.equal(rows["safety"], SAFE))
             rows = self._without_pii(rows)
             if self._run.has("choose"):
                 rows = self._parted(_scored(rows))
-            if self._further:
+            if self._further and "rewards" in wanted:
                 rows = rows.append_column("rewards", self._rewards(shard, rows))
             arrow = schema.arrow_schema(wanted, thinking=self.thinking)
             yield rows.select(arrow.names).cast(arrow)
+
+    def _needed(self, wanted: Sequence[str]) -> set[str] | None:
+        """The stored columns of which the ``wanted`` ones are made, and those that say which rows
+        there are; None for all."""
+        if self._run.has("choose") or self._run.recipe.extend.turns > 1:
+            return None
+        texts = ("query", "thinking") if "messages" in wanted else ()
+        return {*wanted, *texts, "response", "reward", "safety", "pii"}
 
     def _without_pii(self, rows: pa.Table) -> pa.Table:
         settings = self._run.recipe.annotate.pii
@@ -196,6 +206,10 @@ class RunPool:
             name=recipe.name,
             builder=recipe.builder,
             license=recipe.license,
+            license_name=recipe.license_name,
+            license_link=recipe.license_link,
+            license_decision=recipe.license_decision,
+            model_licenses=_writers(info),
             fingerprints={stage.name: stage.fingerprint for stage in info.stages},
             versions=info.versions,
             engines=whole.engines,
@@ -215,10 +229,21 @@ class RunPool:
         )
 
     def recipe_text(self) -> str:
-        return self._run.recipe.to_yaml()
+        return recipe_text(self._run)
 
     def config_specs(self) -> Mapping[str, ConfigSpec]:
         return self._run.recipe.configs
+
+
+def _writers(info: RunInfo) -> tuple[ModelLicense, ...]:
+    """The models whose words are published; of a run from before their licences were noted, their
+    names."""
+    found: dict[ModelLicense, None] = {}
+    for stage in info.stages:
+        if stage.name in ("sample", "respond"):
+            named = [ModelLicense(model=each) for each in (stage.model or "").split(", ") if each]
+            found |= dict.fromkeys(stage.writers or named)
+    return tuple(found)
 
 
 def _scored(rows: pa.Table) -> pa.Table:

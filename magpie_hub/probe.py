@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from magpie_hub import models, template
+from magpie_hub import licences, models, template
 from magpie_hub.annotate import judge as judging
 from magpie_hub.engines import (
     Completion,
@@ -28,6 +27,7 @@ from magpie_hub.engines import (
 )
 from magpie_hub.errors import UsageError
 from magpie_hub.health import USABLE, Health, Query, advice, health, measure, shares
+from magpie_hub.licences import ModelLicense
 from magpie_hub.models import Model
 from magpie_hub.run import derive_seed
 from magpie_hub.template import ChatTemplate, Override
@@ -154,6 +154,7 @@ def probe(
     opened.close()
     measured = health(queries, categories)
     usable = measured.good >= USABLE
+    stated = models.stated(model)
     return Probe(
         model=model_ref,
         revision=model.revision,
@@ -164,7 +165,7 @@ def probe(
         advice=tuple(
             advice(measured, derived, decoding, steered=system is not None, usable=usable)
         ),
-        recipe=_recipe(model_ref, licence(model), decoding, measured, system),
+        recipe=_recipe(model_ref, _license(stated), decoding, measured, system),
         usable=usable,
     )
 
@@ -225,44 +226,28 @@ _THINKING = {
 
 def licence(model: Model) -> str | None:
     """What the model's card states in its front matter."""
-    card = model.path / "README.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else _remote_card(model)
-    parts = re.split(r"^---\s*$", text, maxsplit=2, flags=re.MULTILINE)
-    if len(parts) < 3 or parts[0].strip():
-        return None
-    try:
-        front: Any = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
-        return None
-    if not isinstance(front, dict) or not isinstance(front.get("license"), str):
-        return None
-    name = front.get("license_name")
-    return str(name) if front["license"] == "other" and name else str(front["license"])
+    found = models.stated(model)
+    return (found.license == licences.OTHER and found.license_name) or found.license
 
 
-def _remote_card(model: Model) -> str:
-    """A model from the Hub comes without its card; where that cannot be had the licence stays
-    unknown."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    if "snapshots" not in model.path.parts:
-        return ""
-    try:
-        found = hf_hub_download(model.ref, "README.md", revision=model.revision)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-        return ""
-    return Path(found).read_text(encoding="utf-8")
+def _license(found: ModelLicense) -> dict[str, str]:
+    """The keys of a recipe whose data keep the model's licence, where the Hub can name it."""
+    if found.license != licences.OTHER:
+        known = found.license is not None and found.license in licences.identifiers()
+        return {"license": found.license} if known and found.license else {}
+    link = found.license_link or ""
+    link = link if "://" in link else licences.link(found.key or "") or ""
+    if not found.license_name or not link:
+        return {}
+    return {"license": licences.OTHER, "license_name": found.license_name, "license_link": link}
 
 
 def _recipe(
-    ref: str, license: str | None, decoding: Decoding, health: Health, system: str | None
+    ref: str, license: dict[str, str], decoding: Decoding, health: Health, system: str | None
 ) -> str:
     """Lines of a recipe that make a dataset as it was probed."""
     name = re.sub(r"[^a-z0-9]+", "-", ref.rpartition("/")[2].lower()).strip("-")
-    settings: dict[str, Any] = {"name": f"magpie-{name}", "model": ref}
-    if license:
-        settings["license"] = license
+    settings: dict[str, Any] = {"name": f"magpie-{name}", "model": ref, **license}
     longest = int(max(128, min(decoding.max_tokens, health.mean_tokens * 8)))
     sampling: dict[str, Any] = {
         "grid": [{"temperature": decoding.temperature, "top_p": decoding.top_p}],

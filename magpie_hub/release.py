@@ -10,6 +10,7 @@ RELEASE/
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from magpie_hub.errors import InvalidData, UsageError
+from magpie_hub.licences import ModelLicense
 
 MANIFEST = "manifest.json"
 
@@ -56,7 +58,8 @@ class SplitEntry(_Entry):
 
 
 class ConfigEntry(_Entry):
-    """``columns``: those of this config; none named: all of the release's."""
+    """``columns``: those of this config; none named: all of the release's. ``settings``: how it
+    picks rows and splits them, as far as its recipe says so."""
 
     default: bool
     where: str | None
@@ -64,6 +67,7 @@ class ConfigEntry(_Entry):
     funnel: tuple[ClauseCount, ...]
     splits: dict[str, SplitEntry]
     columns: tuple[str, ...] = ()
+    settings: dict[str, str] = Field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -114,11 +118,16 @@ class Provenance(_Entry):
     """How a pool of rows came to be. ``slots`` are the queries sampled; ``rejected`` counts those
     that did not pass the screen, by reason; ``versions`` are those of the libraries, ``engines``
     what ran the models, and ``determinism`` what another run would have in common with this one
-    (see ``engines.Determinism``)."""
+    (see ``engines.Determinism``). ``license`` is the data's, ``model_licenses`` those of the models
+    whose words are published, and ``license_decision`` why the one may stand with the others."""
 
     name: str
     builder: str
     license: str | None
+    license_name: str | None = None
+    license_link: str | None = None
+    license_decision: str | None = None
+    model_licenses: tuple[ModelLicense, ...] = ()
     fingerprints: dict[str, str]
     versions: dict[str, str]
     engines: tuple[str, ...] = ()
@@ -129,9 +138,17 @@ class Provenance(_Entry):
     yields: tuple[Yield, ...] = ()
 
 
+class Since(_Entry):
+    """What changed since the release before, ``version``: lines of plain text."""
+
+    version: str
+    changes: tuple[str, ...]
+
+
 class Manifest(Provenance):
     """What ``manifest.json`` holds. ``builder_sha256``: of the source of the builder's module;
-    ``remarks`` are sentences on what whoever trains on the rows should know."""
+    ``remarks`` are sentences on what whoever trains on the rows should know; ``since`` is None
+    where no release was there to compare with."""
 
     manifest_version: int = 1
     version: str
@@ -141,6 +158,7 @@ class Manifest(Provenance):
     columns: tuple[ColumnEntry, ...]
     configs: dict[str, ConfigEntry]
     remarks: tuple[str, ...] = ()
+    since: Since | None = None
     files: dict[str, FileEntry]
 
 
@@ -194,6 +212,14 @@ class Release:
                     f"{file} is not what the manifest describes; it was changed or damaged after "
                     "the build; build again."
                 )
+
+
+def numbers(version: str) -> tuple[int, int, int]:
+    """X.Y.Z to compare by. ``InvalidData`` where it is none."""
+    if not re.fullmatch(r"\d{1,9}\.\d{1,9}\.\d{1,9}", version, re.ASCII):
+        raise InvalidData(f"the release's version is {version!r}; it must be X.Y.Z.")
+    major, minor, patch = map(int, version.split("."))
+    return major, minor, patch
 
 
 def file_entry(file: Path) -> FileEntry:

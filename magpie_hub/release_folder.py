@@ -10,7 +10,7 @@ from pathlib import Path
 
 from magpie_hub import card
 from magpie_hub.errors import StorageError
-from magpie_hub.release import MANIFEST, FileEntry, Manifest, Release, file_entry
+from magpie_hub.release import MANIFEST, FileEntry, Manifest, Release, file_entry, numbers
 
 
 @contextmanager
@@ -39,39 +39,41 @@ def describe(
     folder: Path, manifest: Manifest, *, texts: Mapping[str, str], template: str, releases: Path
 ) -> None:
     """Write ``texts`` by their names, the changelog with the versions before in ``releases``, the
-    card, and the manifest, with ``files`` filled in, last: it names the other files."""
+    card, and the manifest, with the rest of its ``files`` filled in, last: it names the others."""
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "CHANGELOG.md").write_text(_changelog(manifest, releases), encoding="utf-8")
-    manifest = manifest.model_copy(update={"files": _files(folder)})
+    manifest = manifest.model_copy(update={"files": files(folder, manifest.files)})
     readme = card.render(manifest, card.facts(folder, manifest), template)
     (folder / "README.md").write_text(readme, encoding="utf-8")
-    manifest = manifest.model_copy(update={"files": _files(folder)})
+    manifest = manifest.model_copy(update={"files": files(folder, manifest.files)})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _files(folder: Path) -> dict[str, FileEntry]:
+def files(folder: Path, known: Mapping[str, FileEntry] | None = None) -> dict[str, FileEntry]:
+    """All in ``folder``; those ``known`` are not read again."""
     found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_entry(path) for path in found}
+    named = {path.relative_to(folder).as_posix(): path for path in found}
+    return {n: (known and known.get(n)) or file_entry(path) for n, path in named.items()}
 
 
 def _changelog(manifest: Manifest, releases: Path) -> str:
     """This version, and the earlier ones that stand beside it."""
-    versions = {_key(manifest.version): manifest}
+    versions = {numbers(manifest.version): manifest}
     for release in Release.beside(releases):
-        if _key(release.version) < _key(manifest.version):
-            versions[_key(release.version)] = release.manifest
+        if numbers(release.version) < numbers(manifest.version):
+            versions[numbers(release.version)] = release.manifest
     parts = ["# Changelog\n"]
     for key in sorted(versions, reverse=True):
         each = versions[key]
         rows = "".join(f"- `{name}`: {c.rows:,} rows\n" for name, c in each.configs.items())
         parts.append(f"## {each.version} ({each.created[:10]})\n\n{rows}")
+        if each.since:
+            said = each.since.changes or ("the data is the same",)
+            lines = "".join(f"- {card.text(line)}\n" for line in said)
+            parts.append(f"Since {card.text(each.since.version)}:\n\n{lines}")
     return "\n".join(parts)
-
-
-def _key(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
 
 
 def _sync(path: Path) -> None:

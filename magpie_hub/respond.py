@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from magpie_hub.answered import Message, kept
 from magpie_hub.engines import Decoding, Request
+from magpie_hub.models import stated
 from magpie_hub.recipe import Recipe, Responder
 from magpie_hub.run import Run, StageInfo, derive_seed
 from magpie_hub.stage import Asking, Source, Steps
@@ -75,6 +76,7 @@ def info(
         columns=columns(sources),
         model=", ".join(dict.fromkeys(source.model.ref for source in sources)),
         revision=", ".join(dict.fromkeys(revisions)),
+        writers=tuple(dict.fromkeys(stated(source.model) for source in sources)),
     )
 
 

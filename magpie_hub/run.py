@@ -31,6 +31,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from magpie_hub.errors import InvalidData, RunMismatch, UsageError
+from magpie_hub.licences import ModelLicense
 from magpie_hub.owner import Owner
 from magpie_hub.recipe import BUILDERS, Cell, Recipe, Steer
 from magpie_hub.shards import Headers, ShardStore
@@ -51,7 +52,8 @@ class StageInfo(BaseModel):
     changes (a new gate), rows that are there stay and the missing ones are added. A ``cheap`` stage
     asks no model and is simply done again where its keys change. One that looks at the ``whole``,
     all rows beside each other, is done again where rows are added.
-    ``columns`` are the published ones that it makes.
+    ``columns`` are the published ones that it makes, and ``writers`` the models whose words are
+    published.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +69,7 @@ class StageInfo(BaseModel):
     model: str | None = None
     revision: str | None = None
     prompt_sha256: str | None = None
+    writers: tuple[ModelLicense, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:

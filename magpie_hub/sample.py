@@ -6,7 +6,7 @@ Source: arXiv 2406.08464, section 2.1, step 1.
 from __future__ import annotations
 
 from magpie_hub.engines import Decoding, Request
-from magpie_hub.models import Model
+from magpie_hub.models import Model, stated
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run, Slot, StageInfo
 from magpie_hub.stage import Asking, Source, Steps
@@ -30,6 +30,7 @@ def info(recipe: Recipe, model: Model, template: ChatTemplate) -> StageInfo:
         columns=COLUMNS,
         model=model.ref,
         revision=model.revision,
+        writers=(stated(model),),
     )
 
 

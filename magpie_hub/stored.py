@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,14 +50,26 @@ def store(run: Run, stage: str) -> ShardStore:
     return run.store(stage, schema.annotation(columns))
 
 
-def joined(run: Run, shard: int, ids: pa.ChunkedArray, stages: Iterable[str]) -> pa.Table:
-    """What ``stages`` stored for ``ids``, side by side in that order; null where one has no row."""
+def joined(
+    run: Run,
+    shard: int,
+    ids: pa.ChunkedArray,
+    stages: Iterable[str],
+    *,
+    only: Container[str] | None = None,
+) -> pa.Table:
+    """What ``stages`` stored for ``ids``, side by side in that order; null where one has no row.
+    ``only``: those columns alone, as far as they are there."""
     rows = pa.table({"id": ids})
     for stage in stages:
-        found = store(run, stage).read(shard)
+        shards = store(run, stage)
+        wanted = [name for name in shards.schema.names if name not in ("id", "error")]
+        if only is not None:
+            wanted = [name for name in wanted if name in only]
+        if not wanted:
+            continue
+        found = shards.read(shard)
         places = pc.index_in(ids, value_set=found["id"].combine_chunks())
-        for name in found.schema.names[1:]:
-            if name == "error":
-                continue
+        for name in wanted:
             rows = rows.append_column(name, found[name].take(places))
     return rows

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from magpie_hub.accounts import Estimate
+from magpie_hub.changes import Changes, plain
 from magpie_hub.hub import PushResult
 from magpie_hub.release import Release, Yield
 from magpie_hub.status import Status
@@ -264,6 +265,31 @@ def show_release(console: Console, release: Release) -> None:
         f"publish it   magpie-hub push {release.path} ORG/NAME",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_changes(console: Console, changes: Changes) -> None:
+    """Line by line, each topic named once; then the files and the version."""
+    files = changes.files
+    lines = [(each.topic, each.text) for each in changes.statements]
+    if not lines and changes.level is None:
+        lines = [("files", "the two releases are the same, file by file")]
+    else:
+        lines = lines or [("rows", "the data is the same; only words about it differ")]
+        uploaded = f"{files.new:,} new, {decimal(files.new_bytes)} to upload at most"
+        kept = f"{files.same:,} the same, {decimal(files.same_bytes)}"
+        lines += [
+            ("files", f"{uploaded}; {kept}; {files.gone:,} gone"),
+            ("version", f"{changes.suggested} or higher: a {changes.level} step"),
+        ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    before = None
+    for topic, text in lines:
+        table.add_row("" if topic == before else topic, Text(text))
+        before = topic
+    console.print(Text(f"{plain(changes.old)} to {plain(changes.new)}", style="bold"))
+    console.print(table)
 
 
 def show_push(console: Console, result: PushResult) -> None:

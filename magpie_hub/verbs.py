@@ -48,7 +48,7 @@ def _demo_release(run: Run) -> Release:
         version = f"1.{minor}.0"
         folder = _release_folder(run, version)
         if not (folder / MANIFEST).is_file():
-            return _build_release([run], version)
+            return _build_release([run], version, any_version=True)
         if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
             return Release.open(folder)
     raise AssertionError("versions do not end")
@@ -149,7 +149,7 @@ def build(options: Namespace) -> object:
 
     recipe = Recipe.load(options.recipe) if options.recipe else None
     runs = [Run.open(each) for each in options.run]
-    release = _build_release(runs, options.release_version, recipe)
+    release = _build_release(runs, options.release_version, recipe, any_version=options.any_version)
     show_release(_console(), release)
     return {"release": str(release.path), "configs": _rows(release)}
 
@@ -172,6 +172,15 @@ def export(options: Namespace) -> object:
     return {"file": str(done.file), "rows": done.rows}
 
 
+def diff(options: Namespace) -> object:
+    from magpie_hub.changes import diff
+    from magpie_hub.terminal import show_changes
+
+    found = diff(_opened(options.old), _opened(options.new))
+    show_changes(_console(), found)
+    return found.model_dump(mode="json")
+
+
 def push(options: Namespace) -> object:
     from magpie_hub import hub
     from magpie_hub.release import Release
@@ -187,6 +196,12 @@ def push(options: Namespace) -> object:
     )
     show_push(_console(), result)
     return result.to_dict()
+
+
+def _opened(place: str) -> Release:
+    from magpie_hub.release import Release
+
+    return Release.open(place)
 
 
 def _console() -> Console:
@@ -251,7 +266,13 @@ def _release_folder(run: Run, version: str) -> Path:
     return run.path / "releases" / version
 
 
-def _build_release(runs: Sequence[Run], version: str, recipe: Recipe | None = None) -> Release:
+def _build_release(
+    runs: Sequence[Run],
+    version: str,
+    recipe: Recipe | None = None,
+    *,
+    any_version: bool = False,
+) -> Release:
     """The rows of all ``runs``, in a release of the first of them."""
     from magpie_hub.builder import build, builder_class
     from magpie_hub.locks import locked
@@ -265,7 +286,8 @@ def _build_release(runs: Sequence[Run], version: str, recipe: Recipe | None = No
     with ExitStack() as locks:
         for path in dict.fromkeys(run.path for run in runs):
             locks.enter_context(locked(path))
-        return build(open_pool(runs, recipe=recipe), version, folder, kind=kind, report=report)
+        pool = open_pool(runs, recipe=recipe)
+        return build(pool, version, folder, kind=kind, report=report, any_version=any_version)
 
 
 def _rows(release: Release) -> dict[str, int]:

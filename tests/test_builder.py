@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from magpie_hub import builder, parquet, schema
+from magpie_hub import kind, parquet, schema
 from magpie_hub.builder import build, builder_class, kinds, load_builder
 from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
 from magpie_hub.release import Release
@@ -78,6 +78,7 @@ def test_files_of_a_release(tmp_path: Path) -> None:
     assert release.manifest.columns[0].producer == HandPool().producers()["id"]
     funnel = release.manifest.configs["filtered"].funnel
     assert [(c.before, c.kept) for c in funnel] == [(24, 15), (15, 15), (15, 12)]
+    assert [c.alone for c in funnel] == [9, 9, 3]
 
 
 def test_parquet_as_the_hub_wants_it(tmp_path: Path) -> None:
@@ -168,15 +169,26 @@ def bad_pools() -> Iterator[Any]:
 def test_a_refused_build_leaves_nothing(
     pool: HandPool, error: type[Exception], says: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=says) as raised:
         made(pool, tmp_path / "1.0.0")
-    assert left(tmp_path) == []
+    report = tmp_path / "1.0.0.bad-rows.jsonl"
+    assert left(tmp_path) == ([report] if str(report) in str(raised.value) else [])
+
+
+def test_bad_rows_are_all_named_beside_the_release(tmp_path: Path) -> None:
+    rows = [{**row(i), "quality": "goood"} if i > 20 else row(i) for i in range(24)]
+    with pytest.raises(InvalidData, match=r"3 breaches in 24 rows.*1\.0\.0\.bad-rows\.jsonl"):
+        made(HandPool(rows=rows), tmp_path / "1.0.0")
+    lines = (tmp_path / "1.0.0.bad-rows.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [row(i)["id"] for i in (21, 22, 23)]
+    made(HandPool(), tmp_path / "1.0.0")
+    assert [path.name for path in tmp_path.iterdir()] == ["1.0.0"]
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     class Stopped(HandPool):
-        def shards(self) -> Iterator[pa.Table]:
-            yield from list(super().shards())[:2]
+        def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+            yield from list(super().shards(columns))[:2]
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -254,17 +266,22 @@ def test_as_a_datasets_builder(tmp_path: Path) -> None:
 
 
 def test_no_stale_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another filter, fingerprint, number of rows, gap or builder source: another folder."""
+    """Another filter, order, fingerprint, number of rows, word, gap or builder source: another
+    folder."""
     looser = {"filtered": Spec("reward > 0")}
+    best = {"filtered": Spec("reward > 0", rows=3, order="reward DESC")}
+    worst = {"filtered": Spec("reward > 0", rows=3, order="reward ASC")}
+    word = [{**row(i), "model": "tiny/chat" if i != 5 else "tiny/chit"} for i in range(24)]
     gap = [{**row(i), "category": None if i == 5 else row(i)["category"]} for i in range(24)]
     pools = [
-        HandPool(), HandPool(specs=looser), HandPool(fingerprint="b2"),
+        HandPool(), HandPool(specs=looser), HandPool(specs=best), HandPool(specs=worst),
+        HandPool(fingerprint="b2"), HandPool(rows=word),
         HandPool(rows=[row(i) for i in range(25)]), HandPool(rows=gap),
     ]  # fmt: skip
     folders = {load_builder("sft", pool, cache_dir=str(tmp_path)).cache_dir for pool in pools}
     assert len(folders) == len(pools)
     assert load_builder("sft", HandPool(), cache_dir=str(tmp_path)).cache_dir in folders
-    monkeypatch.setattr(builder.inspect, "getsource", lambda module: "changed")
+    monkeypatch.setattr(kind.inspect, "getsource", lambda module: "changed")
     assert load_builder("sft", HandPool(), cache_dir=str(tmp_path)).cache_dir not in folders
 
 
@@ -272,3 +289,78 @@ def test_build_after_load_builder(tmp_path: Path) -> None:
     """``datasets`` swaps path functions in a builder's module; writing a release is untouched."""
     load_builder("sft", HandPool(), cache_dir=str(tmp_path / "cache"))
     made(HandPool(), tmp_path / "1.0.0").check()
+
+
+def test_what_is_picked_stands_in_the_order_of_slots(tmp_path: Path) -> None:
+    specs = {"best": Spec("reward > 0", rows=7, order="reward DESC, seed DESC")}
+    release = made(HandPool(specs=specs), tmp_path / "1.0.0")
+    entry = release.manifest.configs["best"]
+    rows = pq.read_table(release.path / entry.splits["train"].files[0]).to_pylist()
+    liked = [each for each in HandPool().rows if (each["reward"] or 0) > 0]
+    best = sorted(liked, key=lambda each: (-each["reward"], -each["seed"]))[:7]
+    assert rows == sorted(best, key=lambda each: each["seed"])
+    assert [c.clause for c in entry.funnel][-1] == "7 rows: the first by reward DESC, seed DESC"
+    text = (release.path / "README.md").read_text()
+    assert "| `reward > 0` | 24 | 15 | 9 | 9 |" in text
+    assert "| `7 rows: the first by reward DESC, seed DESC` | 15 | 7 | 8 |  |" in text
+
+
+def test_a_config_that_cannot_be_filled_says_how_many_there_are(tmp_path: Path) -> None:
+    specs = {"best": Spec("reward > 0", rows=20, order="reward DESC")}
+    says = "the config 'best' cannot be filled: it asks for 20 rows and there are 15; ask for"
+    with pytest.raises(InvalidData, match=says):
+        made(HandPool(specs=specs), tmp_path / "1.0.0")
+    assert left(tmp_path) == []
+    specs = {"best": Spec("reward > 0", rows=20, order="reward DESC", at_most=True)}
+    assert made(HandPool(specs=specs), tmp_path / "1.0.0").manifest.configs["best"].rows == 15
+
+
+def test_a_config_with_fewer_columns(tmp_path: Path) -> None:
+    specs = {"bare": Spec("reward > 0", columns=("quality",)), "whole": Spec("reward > 0")}
+    release = made(HandPool(specs=specs), tmp_path / "1.0.0")
+    names = ("id", "messages", "quality")
+    assert release.manifest.configs["bare"].columns == names
+    assert release.manifest.configs["whole"].columns == ()
+    for config, columns in (("bare", names), ("whole", COLUMNS)):
+        data = datasets.load_dataset(str(release.path), config, cache_dir=str(tmp_path / "cache"))
+        assert tuple(data["train"].column_names) == columns and data["train"].num_rows == 15
+    built = load_builder("sft", HandPool(specs=specs), "bare", cache_dir=str(tmp_path / "cache"))
+    assert tuple(built.info.features) == names
+    text = (release.path / "README.md").read_text()
+    assert "% are in English" not in text.split("## Limitations")[0]
+
+
+def test_splits_of_a_datasets_builder_are_those_of_the_release(tmp_path: Path) -> None:
+    specs = {"parts": Spec(splits={"test": 0.3, "dev": 0.2})}
+    release = made(HandPool(specs=specs), tmp_path / "1.0.0")
+    built = load_builder("sft", HandPool(specs=specs), "parts", cache_dir=str(tmp_path / "cache"))
+    built.download_and_prepare()
+    splits = release.manifest.configs["parts"].splits
+    assert list(splits) == ["train", "dev", "test"]
+    for name, entry in splits.items():
+        ids = pq.read_table(release.path / entry.files[0])["id"].to_pylist()
+        assert built.as_dataset(split=name)["id"][:] == ids
+        streamed = built.as_streaming_dataset(split=name)
+        assert [each["id"] for each in streamed] == ids
+
+
+def test_an_empty_split_is_refused(tmp_path: Path) -> None:
+    specs = {"parts": Spec(splits={"test": 0.0001})}
+    with pytest.raises(InvalidData, match="split 'test' of the config 'parts' is empty; raise"):
+        made(HandPool(specs=specs), tmp_path / "1.0.0")
+    assert left(tmp_path) == []
+
+
+def test_thinking_is_left_out_where_the_kind_has_no_place_for_it(tmp_path: Path) -> None:
+    class Thoughtful(HandPool):
+        def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+            for table in super().shards(columns):
+                if "messages" in table.column_names:
+                    cast = table["messages"].cast(schema.THOUGHTFUL)
+                    place = table.column_names.index("messages")
+                    table = table.set_column(place, "messages", cast)
+                yield table
+
+    release = made(Thoughtful(), tmp_path / "1.0.0")
+    file = pq.ParquetFile(release.path / "data/all/train-00000-of-00001.parquet")
+    assert file.schema_arrow.field("messages").type == schema.MESSAGES

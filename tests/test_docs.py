@@ -1,5 +1,6 @@
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
@@ -8,7 +9,9 @@ from typing import Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from magpie_hub import presets, schema, steering
+from magpie_hub import cuts, presets, schema, steering
+from magpie_hub.filter_presets import FILTERS
+from magpie_hub.kind import MagpieBuilder
 from magpie_hub.recipe import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -68,13 +71,40 @@ def test_the_page_on_recipes_has_every_preset_and_ready_set() -> None:
     ]
 
 
+def test_the_page_on_recipes_has_every_filter_preset() -> None:
+    page = (DOCS / "recipe.md").read_text(encoding="utf-8").partition("| preset | filter |")[2]
+    named = {name.strip("`"): where.split("`; ")[0].strip("`") for name, where in cells(page, 2)}
+    assert named == {name: preset.where for name, preset in FILTERS.items()}
+
+
 def test_the_examples_on_the_page_on_recipes_are_recipes(tmp_path: Path) -> None:
     (tmp_path / "subjects.txt").write_text("bees")
     blocks = re.findall(
         r"^```yaml\n(.*?)^```", (DOCS / "recipe.md").read_text("utf-8"), re.S | re.M
     )
-    assert len(blocks) == 2
-    whole = "name: x\nmodel: bundled:chat\nrows: 1\n" + "".join(blocks)
-    recipe = Recipe.parse(whole, name="docs/recipe.md", folder=tmp_path)
+    head = "name: x\nmodel: bundled:chat\nrows: 1\n"
+    steered, answered, several = blocks
+    recipe = Recipe.parse(head + steered + answered, name="docs/recipe.md", folder=tmp_path)
+    assert Recipe.parse(head + several, name="docs/recipe.md").respond.answers == 5
     assert len(recipe.sample.steer) == 13 and recipe.sample.steer[-1].topics == ("bees",)
     assert [each.max_tokens for each in recipe.respond.each] == [4096, 4096]
+
+
+def test_the_configs_on_the_page_on_recipes_are_configs() -> None:
+    page = (DOCS / "recipe.md").read_text("utf-8").partition("## Configs")[2]
+    block = page[page.index("    configs:") : page.index("**Filters**")]
+    whole = f"name: x\nmodel: bundled:chat\nrows: 1\n{textwrap.dedent(block)}"
+    recipe = Recipe.parse(whole, name="docs/recipe.md")
+    assert list(recipe.configs) == ["filtered-300k", "math-100k"]
+    for config in recipe.configs.values():
+        cuts.check(config, schema.names(), str)
+
+
+def test_the_page_on_builders_has_all_that_a_builder_declares() -> None:
+    page = (DOCS / "builders.md").read_text("utf-8")
+    names = [row[0].strip("`").partition("(")[0] for row in cells(page, 3)]
+    own = [name for name in vars(MagpieBuilder) if not name.startswith("_")]
+    declared = [name for name in MagpieBuilder.__annotations__ if not name.startswith("_")]
+    assert names[:5] == declared
+    used = {"plan", "tables", "decide", "BUILDER_CONFIG_CLASS"}
+    assert set(names[5:]) == set(own) - used - set(declared)

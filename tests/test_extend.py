@@ -124,6 +124,17 @@ def test_more_turns_add_turns_and_change_none(tmp_path: Path) -> None:
     assert shard_bytes(whole.path) == after
 
 
+def test_what_looks_at_whole_conversations_looks_again_at_longer_ones(tmp_path: Path) -> None:
+    out, text = tmp_path / "run", "annotate.text={}"
+    talk(out, numbers, "extend.turns=2", text)
+    before = shard_bytes(out)
+    longer, _, progress = talk(out, numbers, text)
+    assert progress.stages == ["ask-3", "answer-3", "text"]
+    after = shard_bytes(out)
+    assert {name: after[name] for name in before} == before
+    assert published(longer) == published(talk(tmp_path / "whole", numbers, text)[0])
+
+
 def test_a_conversation_ends_where_its_question_is_none(tmp_path: Path) -> None:
     def words(text: str, request: Request) -> str:
         if text.endswith(USER) and turn_of(text) == 2 and request.seed % 3 == 0:
@@ -199,6 +210,22 @@ def test_steering_holds_for_questions_and_not_for_answers(tmp_path: Path) -> Non
             assert system is not None
             seen.add(system.partition("\n")[2])
     assert seen == {"You love sums.", "The user asks on."}
+
+
+def test_each_responder_answers_on_in_its_own_conversations(tmp_path: Path) -> None:
+    two = "respond.responders=[{temperature: 0.0}, {temperature: 0.5}]"
+    run, asked, _ = talk(tmp_path / "run", numbers, two)
+    first, number = {}, {slot.id: slot.responder for s in range(3) for slot in run.slots(s)}
+    for request in asked:
+        text = CHAT.decode(request.prompt)
+        if not text.endswith(USER) and request.decoding:
+            query = text.partition(USER)[2].partition("<|im_end|>")[0]
+            first.setdefault(query, []).append(request.decoding.temperature)
+    rows = published(run)
+    assert len(rows) == len(first) == 24
+    for name, row in rows.items():
+        said = first[row["messages"][0]["content"]]  # type: ignore[index]
+        assert said == [0.5 * number[name]] * 3
 
 
 def test_a_stricter_gate_leaves_what_it_turns_away(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def paper(
             and (reward is None or (each["reward"] is not None and each["reward"] > reward))
             and (
                 difference is None
-                or (each["reward_difference"] is not None and each["reward_difference"] > difference)
+                or (
+                    each["reward_difference"] is not None and each["reward_difference"] > difference
+                )
             )
         )
 
@@ -115,9 +117,7 @@ def notebook(lowest: int = GOOD, *, inclusive: bool = False, short: bool = False
             and not instruction.endswith(":")
             and (same[each["id"]] is None or same[each["id"]] == each["id"])
             and (
-                not short
-                or instruction.count("\n") < 5
-                or each["category"] == "Coding & Debugging"
+                not short or instruction.count("\n") < 5 or each["category"] == "Coding & Debugging"
             )
         )
 

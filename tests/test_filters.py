@@ -79,6 +79,33 @@ def test_funnel_counts_clause_by_clause() -> None:
         ("quality = 'good'", 1, 0, 1),
     ]
     assert keep.equals(parsed.keep(FRAME)) and not keep.any()
+    assert [c.alone for c in counts] == [3, 3, 4]
+
+
+def test_what_was_said() -> None:
+    def talk(*words: str) -> list[dict[str, str]]:
+        roles = ("system",) * (len(words) % 2) + ("user", "assistant") * 9
+        return [{"role": r, "content": w} for r, w in zip(roles, words, strict=False)]
+
+    rows = [talk("a:", "b"), talk("s", "a\nb", "c:"), talk("a", "b", "c:", "d"), []]
+    frame = pl.DataFrame({"messages": rows})
+    for where, kept in {
+        "ENDS_WITH(query, ':')": [0],
+        "NOT ENDS_WITH(query, ':')": [1, 2],
+        "response LIKE '%:'": [1],
+        "query ~ '\n' OR response = 'd'": [1, 2],
+        "query IS NULL": [3],
+    }.items():
+        parsed = Filter.parse(where, ("id", "messages"))
+        assert parsed.columns == ("messages",)
+        assert parsed.keep(frame).arg_true().to_list() == kept, where
+    pairs = pl.DataFrame({"prompt": [talk("a", "b")[:1]], "chosen": [talk("a", "b")[1:]]})
+    both = Filter.parse("query = 'a' AND response = 'b'", ("prompt", "chosen"))
+    assert both.columns == ("prompt", "chosen") and both.keep(pairs).all()
+    with pytest.raises(RecipeError, match="did you mean 'query'"):
+        Filter.parse("querry = 'a'", ("messages",))
+    with pytest.raises(RecipeError, match="`query`, which is no column"):
+        Filter.parse("query = 'a'", ("id", "quality"))
 
 
 def test_no_rows() -> None:

@@ -115,7 +115,7 @@ def test_no_row_moves_from_one_version_to_the_next(tmp_path: Path) -> None:
 
 
 def test_without_the_earlier_release_the_ids_say_the_same(tmp_path: Path) -> None:
-    one, two = (made(tmp_path / name, "1.0.0", count, 0.2) for name, count in (("a", 99), ("b", 99)))
+    one, two = (made(tmp_path / name, "1.0.0", 99, 0.2) for name in "ab")
     assert sides_of(one) == sides_of(two)
 
 

@@ -11,17 +11,15 @@ import numpy as np
 
 from magpie_hub.annotate.items import Item
 from magpie_hub.annotate.near import Components, Pairs
-from magpie_hub.neighbors.exact import (
-    TILE,
-    Best,
+from magpie_hub.neighbors.block import (
     Block,
     Vectors,
-    compare,
     default_device,
     error_bound,
     full_sums,
     measured,
 )
+from magpie_hub.neighbors.exact import TILE, Best, compare
 from magpie_hub.neighbors.index import BLOCK
 
 _DENSE = 64

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from magpie_hub.errors import MissingExtra, UsageError
 from magpie_hub.models import Model, resolve
-from magpie_hub.neighbors.exact import Vectors
+from magpie_hub.neighbors.block import Vectors
 
 if TYPE_CHECKING:
     import torch

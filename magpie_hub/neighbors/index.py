@@ -18,16 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from magpie_hub.errors import UsageError
+from magpie_hub.neighbors.block import Block, Distances, Integers, default_device
 from magpie_hub.neighbors.blocks import Blocks, Known, Members
-from magpie_hub.neighbors.exact import (
-    NOBODY,
-    Best,
-    Block,
-    Distances,
-    Integers,
-    compare,
-    default_device,
-)
+from magpie_hub.neighbors.exact import NOBODY, Best, compare
 from magpie_hub.neighbors.pieces import Embed, Pieces, Row, Rows, place_of
 from magpie_hub.storage import Folder, open_folder
 

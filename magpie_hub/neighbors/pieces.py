@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from magpie_hub.errors import UsageError
-from magpie_hub.neighbors.exact import Integers, Vectors, check
+from magpie_hub.neighbors.block import Integers, Vectors, check
 from magpie_hub.shards import Headers, ShardStore
 from magpie_hub.storage import Folder
 

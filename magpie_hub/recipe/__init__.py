@@ -14,7 +14,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from magpie_hub import presets
+from magpie_hub import licences, presets
 from magpie_hub.errors import RecipeError
 from magpie_hub.layout import MAX_PERIOD, Layout, pattern
 from magpie_hub.origin import Origin, dotted, explain, override
@@ -93,13 +93,20 @@ class Template(Part):
 
 class Recipe(Part):
     """What is made. ``rows`` is the number of queries to sample, which enters no fingerprint:
-    raising it adds slots behind the old ones."""
+    raising it adds slots behind the old ones.
+
+    ``license`` is the data's, by the Hub's identifier; with ``other`` the terms have a name and a
+    link. ``license_decision`` is the reason why it may stand where the source model's licence asks
+    for another, or is not known."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$")]
     builder: str = "sft"
     model: str = Field(min_length=1)
     revision: str | None = None
     license: str | None = None
+    license_name: str | None = Field(None, min_length=1)
+    license_link: str | None = Field(None, min_length=1)
+    license_decision: str | None = Field(None, min_length=1)
     rows: int = Field(ge=1)
     seed: int = Field(0, ge=0)
     shard_rows: int = Field(1000, ge=1)
@@ -121,6 +128,13 @@ class Recipe(Part):
         """``judge:`` with nothing behind it means its defaults."""
         if isinstance(value, dict):
             return {k: {} if v is None else v for k, v in value.items()}
+        return value
+
+    @field_validator("license")
+    @classmethod
+    def _known_license(cls, value: str | None) -> str | None:
+        if value is not None:
+            licences.check(value)
         return value
 
     @field_validator("configs")
@@ -172,6 +186,7 @@ class Recipe(Part):
 
     def _check(self) -> None:
         """What no single value shows."""
+        self._check_license()
         for *loc, parts in (
             ("sample", "grid", self.sample.grid),
             ("sample", "steer", self.sample.steer),
@@ -208,6 +223,19 @@ class Recipe(Part):
                         f"{taken[name]} too; give each entry its own."
                     )
                 taken[name] = self.place("sample", "steer", at)
+
+    def _check_license(self) -> None:
+        other = self.license == licences.OTHER
+        for key in ("license_name", "license_link"):
+            if other and getattr(self, key) is None:
+                raise RecipeError(
+                    f"{self.place('license')}: with `other` the terms need license_name and "
+                    "license_link."
+                )
+            if not other and getattr(self, key) is not None:
+                raise RecipeError(
+                    f"{self.place(key)}: it goes with `license: other`; the Hub names its own."
+                )
 
     def place(self, *loc: str | int) -> str:
         """Where a key stands, for messages: file, line and dotted key."""

@@ -68,15 +68,15 @@ class Validator:
         no further."""
         texts = Texts.of(batch)
         if strange := not_utf8(texts):
-            for row, (name, said) in strange.items():
-                rule = f"{name} is valid UTF-8"
-                yield BadRow(shard, int(numbers[row]), _id(batch, row), rule, said)
+            names = _ids(batch, np.array(list(strange)))
+            for (row, (name, said)), id in zip(strange.items(), names, strict=True):
+                yield BadRow(shard, int(numbers[row]), id, f"{name} is valid UTF-8", said)
             rest = np.setdiff1d(np.arange(len(batch)), list(strange))
             yield from self._check(batch.take(pa.array(rest)), shard, numbers[rest])
             return
         for rule, rows, excerpts in self._found(batch, texts):
-            for row, said in zip(rows.tolist(), excerpts, strict=True):
-                yield BadRow(shard, int(numbers[row]), _id(batch, row), rule, said)
+            for row, id, said in zip(rows, _ids(batch, rows), excerpts, strict=True):
+                yield BadRow(shard, int(numbers[row]), id, rule, said)
 
     def _found(
         self, batch: pa.RecordBatch, texts: Sequence[Texts]
@@ -128,11 +128,11 @@ def validate(
     return validator.result()
 
 
-def _id(batch: pa.RecordBatch, row: int) -> str | None:
-    if "id" not in batch.schema.names:
-        return None
-    raw: bytes | None = batch.column("id")[row].cast(pa.binary()).as_py()
-    return None if raw is None else _text(raw)
+def _ids(batch: pa.RecordBatch, rows: Rows) -> list[str | None]:
+    if "id" not in batch.schema.names or not len(rows):
+        return [None] * len(rows)
+    ids = batch.column("id").take(pa.array(rows)).cast(pa.binary())
+    return [None if raw is None else _text(raw) for raw in ids.to_pylist()]
 
 
 def _text(raw: bytes) -> str:

@@ -97,8 +97,9 @@ def _controlled(values: pa.StringArray) -> list[int]:
             if low:
                 low -= np.count_nonzero(block == allowed)
         if low:
-            hits.append(start + np.flatnonzero((block < 32) & ~np.isin(block, _ALLOWED)))
+            places = np.flatnonzero(block < 32)
+            hits.append(start + places[~np.isin(block[places], _ALLOWED)])
     if not hits:
         return []
-    places = np.searchsorted(ends, np.concatenate(hits), side="right") - 1
-    return [int(place) for place in np.unique(places)]
+    found = np.searchsorted(ends, np.concatenate(hits), side="right") - 1
+    return [int(place) for place in np.unique(found)]

@@ -9,7 +9,7 @@ import torch
 from magpie_hub.annotate.items import Item
 from magpie_hub.annotate.meaning import Meanings, links
 from magpie_hub.annotate.near import Components
-from magpie_hub.neighbors import exact
+from magpie_hub.neighbors import block
 from tests.neighbors import vectors as sets
 
 UNDER = 0.05
@@ -56,7 +56,7 @@ SETS = {
 def test_rows_are_joined_as_all_pairs_would(
     name: str, low: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exact, "_low", lambda device, dimensions: low)
+    monkeypatch.setattr(block, "_low", lambda device, dimensions: low)
     vectors = SETS[name]
     expected = brute_roots(vectors, UNDER) if len(vectors) else []
     for sizes in ({}, {"tile": 23}, {"block": 70, "tile": 32}):

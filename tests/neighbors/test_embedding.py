@@ -10,8 +10,8 @@ import pytest
 
 from magpie_hub.errors import MissingExtra, UsageError
 from magpie_hub.neighbors import embedding
+from magpie_hub.neighbors.block import Vectors
 from magpie_hub.neighbors.embedding import Embedder
-from magpie_hub.neighbors.exact import Vectors
 
 pytest.importorskip("sentence_transformers")
 TEXTS = [

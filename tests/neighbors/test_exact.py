@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magpie_hub.errors import InvalidData
-from magpie_hub.neighbors import exact
-from magpie_hub.neighbors.exact import NOBODY, Best, Block, compare
+from magpie_hub.neighbors import block as in_two
+from magpie_hub.neighbors.block import Block, error_bound
+from magpie_hub.neighbors.exact import NOBODY, Best, compare
 from tests.neighbors import vectors as sets
 
 THRESHOLD = 0.05
@@ -36,7 +37,7 @@ def assert_as_brute(best: Best, vectors: sets.Vectors, threshold: float = THRESH
 @pytest.fixture(params=[torch.bfloat16, torch.float16, torch.float32], ids=str)
 def precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.dtype:
     """The result may not show in which precision was looked."""
-    monkeypatch.setattr(exact, "_low", lambda device, dimensions: request.param)
+    monkeypatch.setattr(in_two, "_low", lambda device, dimensions: request.param)
     return request.param
 
 
@@ -104,7 +105,7 @@ def test_products_keep_within_the_bound(precision: torch.dtype) -> None:
         half = 1 - ((double[:, None] - double[None]) ** 2).sum(axis=2) / 2
         for copy, low in ((block.low, True), (block.full, False)):
             off = np.abs((copy @ copy.T).double().numpy() - half).max()
-            assert off <= exact.error_bound(block, block, low=low)
+            assert off <= error_bound(block, block, low=low)
 
 
 @settings(max_examples=40, deadline=None)

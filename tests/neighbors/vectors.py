@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from magpie_hub.neighbors.exact import Distances, Integers
+from magpie_hub.neighbors.block import Distances, Integers
 
 Vectors = npt.NDArray[np.float32]
 
