@@ -118,7 +118,8 @@ def _turn(work: object, folder: str, rows: int, seconds: float | None) -> Turn:
     process.start()
     there.close()
     turn, end = Turn(), float("inf")
-    while line.poll(None if end == float("inf") else max(end - time.monotonic(), 0)):
+    # At least one pair, however busy the machine is.
+    while line.poll(max(end - time.monotonic(), 0) if turn.done else None):
         try:
             turn.done, every, turn.cpu, turn.peak = line.recv()
         except EOFError:

@@ -200,6 +200,19 @@ SETTLING = Part(
     # Half the text of the teaching is thinking, and what users write is forgotten first.
     user_weight=1.0,
 )
+COOLING = Part(
+    name="cooling",
+    # From the beginning again, at a rate that ends near nothing: sampled queries lose their form
+    # with each step that is too long.
+    repeated=slice(0, REPEATED),
+    thoughtful=2_500,
+    several_steps=600,
+    intruded=400,
+    mined=400,
+    seed=SEED + 22,
+    learning_rate=4e-4,
+    user_weight=1.0,
+)
 
 
 def third_lap(folder: Path, *, part: Part, workers: int) -> None:
@@ -292,7 +305,7 @@ def main() -> None:
         )
     if options.from_lap <= 2:
         second_lap(options.output, workers=options.workers)
-    for part in (TEACHING, SETTLING):
+    for part in (TEACHING, SETTLING, COOLING):
         third_lap(options.output, part=part, workers=options.workers)
 
 

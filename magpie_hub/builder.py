@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import magpie_hub
-from magpie_hub import changes, overlap, plugins, pools
+from magpie_hub import changes, obligations, overlap, plugins, pools
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.kind import MagpieBuilder, MagpieConfig, Pool
@@ -113,7 +113,9 @@ def build(
             manifest = manifest.model_copy(
                 update={"since": Since(version=before.version, changes=said)}
             )
-        texts = pools.texts(pool) | _own_source(builder)
+        texts = pools.texts(pool) | _own_source(builder) | obligations.files(manifest)
+        for line in obligations.unsettled(manifest):
+            report(f"push will refuse: {line}")
         template = builder.template
         describe(folder, manifest, texts=texts, template=template, releases=out.parent)
     return Release.open(out)

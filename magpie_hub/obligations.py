@@ -135,8 +135,9 @@ def _license(manifest: Manifest) -> str:
         holder = f"the publishers of {manifest.name}"
         return text.replace("[year]", manifest.created[:4]).replace("[fullname]", holder)
     link = manifest.license_link or licences.link(license)
-    where = f"\nIts text: {link}\n" if link else "\n"
-    return f"{manifest.name} is under this licence:\n\n{named(license, manifest.license_name)}\n{where}"
+    where = f"Its text: {link}\n" if link else ""
+    full = named(license, manifest.license_name)
+    return f"{manifest.name} is under this licence:\n\n{full}\n{where}"
 
 
 def _notice(manifest: Manifest) -> str:

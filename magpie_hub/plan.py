@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from magpie_hub import choose, cuts, extend, respond, sample, screen
+from magpie_hub import choose, cuts, extend, obligations, respond, sample, screen
 from magpie_hub.annotate import compare, judge, language, looks, reward, safety, turns
 from magpie_hub.errors import RecipeError, UsageError
 from magpie_hub.filters import Filter
@@ -31,6 +31,7 @@ class Plan:
         self.by = choose.way(recipe)
         self.sources = Sources(recipe)
         self.stages = self._stages()
+        obligations.check(recipe, [each for stage in self.stages for each in stage.writers])
 
     def _stages(self) -> tuple[StageInfo, ...]:
         recipe, sources = self.recipe, self.sources

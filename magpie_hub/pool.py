@@ -15,9 +15,9 @@ from magpie_hub.answered import dialogues
 from magpie_hub.conversations import told
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.licences import ModelLicense
+from magpie_hub.published import recipe_text
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
-from magpie_hub.published import recipe_text
 from magpie_hub.run import Run, RunInfo
 from magpie_hub.stored import is_further_reward, joined, store
 from magpie_hub.yields import yields
@@ -209,7 +209,7 @@ class RunPool:
             license_name=recipe.license_name,
             license_link=recipe.license_link,
             license_decision=recipe.license_decision,
-            model_licenses=_writers(info),
+            model_licenses=writers(info),
             fingerprints={stage.name: stage.fingerprint for stage in info.stages},
             versions=info.versions,
             engines=whole.engines,
@@ -235,7 +235,7 @@ class RunPool:
         return self._run.recipe.configs
 
 
-def _writers(info: RunInfo) -> tuple[ModelLicense, ...]:
+def writers(info: RunInfo) -> tuple[ModelLicense, ...]:
     """The models whose words are published; of a run from before their licences were noted, their
     names."""
     found: dict[ModelLicense, None] = {}

@@ -11,14 +11,16 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magpie_hub import schema
+from magpie_hub import obligations, schema
 from magpie_hub.errors import HubError, InvalidData, UsageError
-from magpie_hub.pool import RunPool
+from magpie_hub.pool import RunPool, writers
 from magpie_hub.recipe import ConfigSpec, Recipe
 from magpie_hub.release import MANIFEST, Producer, Provenance, Release
 from magpie_hub.run import Run
 
 _ALL = "all"
+_LICENSE = ("license", "license_name", "license_link", "license_decision")
+_SAYS = ("configs", "builder", "name", *_LICENSE)
 _LEVELS = (None, "plan", "seeds", "bits")
 
 
@@ -38,16 +40,19 @@ def open_pool(
     recipe: Recipe | None = None,
 ) -> _Pool:
     """The rows of ``runs`` in that order, or of a ``release``: a folder or ``ORG/NAME[@vX.Y.Z]``.
-    Of ``recipe`` its configs count, and with runs its builder, name and license too.
+    Of ``recipe`` its configs count, and with runs its builder, name and licence too.
 
-    ``UsageError`` where a run is not finished, or two of them have the same rows."""
+    ``UsageError`` where a run is not finished, or two of them have the same rows; ``RecipeError``
+    where the licence contradicts that of a model."""
     if release is not None:
         return ReleasePool(_opened(release), recipe.configs if recipe else None)
     found = [run if isinstance(run, Run) else Run.open(run) for run in runs]
     if recipe is not None:
         for run in found:
-            given = {key: getattr(recipe, key) for key in ("configs", "builder", "name", "license")}
+            given = {key: getattr(recipe, key) for key in _SAYS}
             run.recipe = run.recipe.model_copy(update=given)
+    for run in found:
+        obligations.check(recipe or run.recipe, writers(run.info))
     opened = [RunPool(run) for run in found]
     return opened[0] if len(opened) == 1 else Merged(opened)
 
@@ -74,8 +79,8 @@ class Merged:
                     f"the runs {first} and {number} sampled the same slots, so their rows have the "
                     "same ids; build from one of them."
                 )
-        if len(licences := {each.license for each in made}) > 1:
-            shown = " and ".join(sorted(map(str, licences)))
+        if len(licences := {(each.license, each.license_name) for each in made}) > 1:
+            shown = " and ".join(sorted(name or str(license) for license, name in licences))
             raise UsageError(
                 f"the runs have the licences {shown}; say which holds for all of them with "
                 "`license` in a recipe, and build with --recipe FILE."
@@ -101,6 +106,7 @@ class Merged:
     def provenance(self) -> Provenance:
         first = self._made[0]
         rejected: Counter[str] = Counter()
+        decided = [each.license_decision for each in self._made if each.license_decision]
         for each in self._made:
             rejected.update(each.rejected)
         return first.model_copy(
@@ -122,6 +128,10 @@ class Merged:
                     if all(making not in before.made for before in self._made[:number])
                 ),
                 "yields": (),
+                "license_decision": "; ".join(dict.fromkeys(decided)) or None,
+                "model_licenses": tuple(
+                    dict.fromkeys(model for each in self._made for model in each.model_licenses)
+                ),
             }
         )
 

@@ -14,8 +14,8 @@ from magpie_hub.run import Run
 
 
 def recipe_text(run: Run) -> str:
-    """The run's resolved recipe. A model from a folder has the folder's own name and the checksum of
-    its files as its ``revision``, and a comment names its base where its card does; a file of
+    """The run's resolved recipe. A model from a folder has the folder's own name, and the checksum
+    of its files as its ``revision``; a comment names its base where its card does. A file of
     benchmark items has its name."""
     document = yaml.safe_load(run.recipe.to_yaml())
     models = _models(run)

@@ -42,6 +42,7 @@ def demo(options: Namespace) -> object:
 
 def _demo_release(run: Run) -> Release:
     """The release of the run as it stands: the one that is there, or the next version."""
+    from magpie_hub.published import recipe_text
     from magpie_hub.release import MANIFEST, Release
 
     for minor in count():
@@ -49,7 +50,7 @@ def _demo_release(run: Run) -> Release:
         folder = _release_folder(run, version)
         if not (folder / MANIFEST).is_file():
             return _build_release([run], version, any_version=True)
-        if (folder / "recipe.yaml").read_text(encoding="utf-8") == run.recipe.to_yaml():
+        if (folder / "recipe.yaml").read_text(encoding="utf-8") == recipe_text(run):
             return Release.open(folder)
     raise AssertionError("versions do not end")
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from demo_model import truth
+from demo_model import grammar, truth
+from demo_model.intents import INTENTS
 from magpie_hub import models, template
 from magpie_hub.engines import Decoding, EngineSpec, Request, generate, open_engine
 from magpie_hub.template import ChatTemplate
@@ -216,12 +218,15 @@ def test_it_thinks_before_it_answers(thinker: ChatTemplate) -> None:
 def test_hard_questions_are_answered_differently_and_a_budget_matters(
     thinker: ChatTemplate,
 ) -> None:
-    query = "Start with 7, then add 6, subtract 4, add 8, subtract 9, add 3. What is the result?"
-    answers = [a for _, a in _thoughts(thinker, [query] * 40, temperature=1.0)]
-    marks = [truth.is_right(query, answer) is True for answer in answers]
-    assert 0.2 < sum(marks) / len(marks) < 1.0
-    assert truth.is_right(query, truth.majority(query, answers)) is True
-    cut = _thoughts(thinker, [query] * 5, temperature=1.0, max_tokens=24)
+    rng = Random(0)
+    asked = [grammar.sample(rng, intent=INTENTS["chain"]).query for _ in range(8)]
+    queries = [query for query in asked for _ in range(5)]
+    answers = [a for _, a in _thoughts(thinker, queries, temperature=1.0)]
+    marks = [truth.is_right(q, a) is True for q, a in zip(queries, answers, strict=True)]
+    assert 0.5 < sum(marks) / len(marks) < 1.0
+    votes = [marks[start : start + 5] for start in range(0, len(marks), 5)]
+    assert any(0 < sum(vote) < 5 for vote in votes)
+    cut = _thoughts(thinker, asked, temperature=1.0, max_tokens=16)
     assert all(thought and not answer for thought, answer in cut)
 
 

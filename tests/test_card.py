@@ -93,7 +93,7 @@ def test_what_a_reader_needs_stands_in_order(tmp_path: Path) -> None:
     headings = re.findall(r"^#+ (.+)$", text.split("---\n", 2)[2], re.M)
     assert headings == [
         "handmade", "Load", "Rows", "Columns", "How it was made", "Statistics",
-        "Limitations, measured", "Reproduce", "Citation",
+        "Limitations, measured", "Licence and obligations", "Reproduce", "Citation",
     ]  # fmt: skip
     for shown in (
         'load_dataset("ORG/handmade", "filtered", split="train", revision="v1.0.0")  # 12 rows',

@@ -34,6 +34,7 @@ def diff(old: Release, new: Release) -> Changes:
     ``InvalidData`` where a file cannot be read, an id stands twice in a config, or a version is
     not X.Y.Z."""
     before, after = old.manifest, new.manifest
+    start, _ = numbers(before.version), numbers(after.version)
     both = {
         name: (manifests.types(before, name), manifests.types(after, name))
         for name in after.configs
@@ -59,8 +60,8 @@ def diff(old: Release, new: Release) -> Changes:
     said = tuple(statements(found))
     if not said and files[0] == files[1]:
         return found
-    level = max((each.level for each in said), key=LEVELS.index, default="patch")
-    suggested = _next(numbers(before.version), level)
+    level = LEVELS[max((LEVELS.index(each.level) for each in said), default=0)]
+    suggested = _next(start, level)
     return found.model_copy(update={"statements": said, "level": level, "suggested": suggested})
 
 
@@ -137,5 +138,5 @@ def _shifts(
                         label=label,
                         before=shares[0],
                         after=shares[1],
-                        points=100 * (shares[1] - shares[0]),
+                        points=round(100 * (shares[1] - shares[0]), 4),
                     )

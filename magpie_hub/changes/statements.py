@@ -24,11 +24,11 @@ _HASHES = ("revision", "prompt_sha256")
 def statements(found: Changes) -> Iterator[Statement]:
     """Topic by topic."""
     for name in found.configs_removed:
-        rows = found.rows[name].before
-        yield _said("configs", "major", f"config {plain(name)} is gone, with its {rows:,} rows")
+        before = found.rows[name].before
+        yield _said("configs", "major", f"config {plain(name)} is gone, with its {before:,} rows")
     for name in found.configs_added:
-        rows = found.rows[name].after
-        yield _said("configs", "minor", f"config {plain(name)} is new: {rows:,} rows")
+        after = found.rows[name].after
+        yield _said("configs", "minor", f"config {plain(name)} is new: {after:,} rows")
     if found.default:
         text = f"the default config is {_now(found.default.before, found.default.after)}"
         yield _said("configs", "major", text)
@@ -120,4 +120,5 @@ def _shifts(shifts: Sequence[LabelShift]) -> Iterator[Statement]:
         yield _said("labels", "patch", text)
     if rest := worth[SHOWN_SHIFTS:]:
         most = abs(rest[0].points)
-        yield _said("labels", "patch", f"{len(rest):,} more, by {most:.1f} points at most")
+        text = f"{len(rest):,} more shares of labels are others, by {most:.1f} points at most"
+        yield _said("labels", "patch", text)

@@ -79,6 +79,8 @@ class HandPool:
     names: tuple[str, ...] = COLUMNS
     fingerprint: str = "a1"
     license: str | None = "apache-2.0"
+    terms: dict[str, Any] = field(default_factory=dict)
+    """More of the provenance: names of licences, the decision, the models'."""
 
     def columns(self) -> tuple[str, ...]:
         return self.names
@@ -94,6 +96,7 @@ class HandPool:
             name="handmade",
             builder="sft",
             license=self.license,
+            **self.terms,
             fingerprints={"sample": self.fingerprint},
             versions={"polars": "2.1.0"},
             slots=len(self.rows) + 6,
