@@ -23,7 +23,7 @@ from demo_model import measure, measure_thinking
 from demo_model.conversation import Conversation, build
 from demo_model.measure import Bench, Score
 from demo_model.package import CHAT, REWARD
-from demo_model.train import SETTLING, TEACHING
+from demo_model.train import THIRD_LAP
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
@@ -80,7 +80,8 @@ def measure_all(bench: Bench, *, facts: dict[str, int], n: int) -> list[Score]:
 def corpus(facts: dict[str, int]) -> list[Conversation]:
     """Every conversation that the model was trained on, but for those of a judge."""
     taught = build(facts["conversations"], seed=facts["seed"])
-    taught += TEACHING.corpus(facts["conversations"]) + SETTLING.corpus(facts["conversations"])
+    for part in THIRD_LAP:
+        taught += part.corpus(facts["conversations"])
     return [conversation for conversation in taught if not conversation.is_judge]
 
 

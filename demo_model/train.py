@@ -213,6 +213,10 @@ COOLING = Part(
     learning_rate=4e-4,
     user_weight=1.0,
 )
+THIRD_LAP = (TEACHING, SETTLING, COOLING)
+KEPT = 0.15
+"""The share of the weights from before the third lap. Of 800 queries 80 % are well-formed with it
+and 77 % without; with 0.2 (before the cooling was added) a tenth of the thinking did not end."""
 
 
 def third_lap(folder: Path, *, part: Part, workers: int) -> None:
@@ -251,6 +255,22 @@ def third_lap(folder: Path, *, part: Part, workers: int) -> None:
             save_chat(model, tokenizer, folder, facts=facts | more)
 
     together(model, workers=workers, work=work)
+
+
+def whole_third_lap(folder: Path, *, workers: int) -> None:
+    """All parts of the third lap, and then a little of the weights from before it: with them fewer
+    of the sampled queries are malformed, and nearly all of the thinking stays."""
+    _, _, old = _load(folder)
+    for part in THIRD_LAP:
+        third_lap(folder, part=part, workers=workers)
+    facts, tokenizer, model = _load(folder)
+    before = dict(old.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            # The rows of the tokens for thinking were not there.
+            rows = before[name].shape[0]
+            parameter[:rows].lerp_(before[name], KEPT)
+    save_chat(model, tokenizer, folder, facts=facts)
 
 
 def _load(folder: Path) -> tuple[dict[str, int], PreTrainedTokenizerBase, LlamaForCausalLM]:
@@ -305,8 +325,7 @@ def main() -> None:
         )
     if options.from_lap <= 2:
         second_lap(options.output, workers=options.workers)
-    for part in (TEACHING, SETTLING, COOLING):
-        third_lap(options.output, part=part, workers=options.workers)
+    whole_third_lap(options.output, workers=options.workers)
 
 
 def _report(log: Log) -> None:

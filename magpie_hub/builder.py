@@ -27,6 +27,7 @@ from magpie_hub.recipe import Recipe
 from magpie_hub.release import ColumnEntry, ConfigEntry, Manifest, Release, Since
 from magpie_hub.release_folder import appearing, describe, files
 from magpie_hub.validation import Validator
+from magpie_hub.validation.files import check_counts
 
 __all__ = [
     "MagpieBuilder",
@@ -118,6 +119,7 @@ def build(
             report(f"push will refuse: {line}")
         template = builder.template
         describe(folder, manifest, texts=texts, template=template, releases=out.parent)
+        check_counts(Release.open(folder))
     return Release.open(out)
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData
 from magpie_hub.release import SplitEntry
+from magpie_hub.validation.splits import Splits
 
 GROUP_BYTES = 64 << 20
 """A row group holds at most this, uncompressed: the Hub's viewer wants less than 100 MB."""
@@ -23,7 +24,7 @@ class ConfigWriter:
     ``decided`` takes, each split by itself and in that order.
 
     ``close`` writes what waits, also where the work failed; after it ``splits`` describes the
-    files. ``InvalidData`` where a split has no row."""
+    files. ``InvalidData`` where a split has no row, or two of them the same question."""
 
     def __init__(self, folder: Path, arrow: pa.Schema, decided: Decided) -> None:
         self.decided = decided
@@ -33,10 +34,14 @@ class ConfigWriter:
         self._splits = {name: _SplitWriter(home, name, arrow) for name in decided.splits}
         self._folder = folder
         self._first = 0
+        asks = {"messages", "prompt"} & set(arrow.names)
+        self._apart = Splits() if len(self._splits) > 1 and asks else None
 
     def add(self, table: pa.Table) -> None:
         for split, rows in self.decided.take(table, self._first):
             self._splits[split].add(rows)
+            if self._apart is not None:
+                self._apart.add(split, rows)
         self._first += table.num_rows
 
     def close(self) -> None:
@@ -47,6 +52,8 @@ class ConfigWriter:
         """Give the files their final names, which hold how many they are; to be called once."""
         if empty := [name for name, split in self._splits.items() if not split.rows]:
             raise InvalidData(self._why_empty(empty))
+        if self._apart is not None:
+            self._apart.raise_if_shared(self.decided.cut.name)
         return {name: split.finish(self._folder) for name, split in self._splits.items()}
 
     def _why_empty(self, empty: list[str]) -> str:

@@ -277,3 +277,11 @@ def test_precision_and_recall_are_counted_step_by_step(monkeypatch: pytest.Monke
     assert precision.share(rows, "right") == 0
     passes_last = precision.alone(rows, lambda each: each["passes"][clauses[-1]], "good")
     assert passes_last == (2 / 5, 2 / 3)
+
+
+@pytest.mark.slow
+def test_a_build_picks_the_rows_that_datasets_picks_for_less() -> None:
+    found = benchmark("build", "--quick")
+    assert found["ratio"] > 4
+    parts = [run["parts"]["all"] for run in found["runs"]]
+    assert len(parts) == 2 and len({part["digest"] for part in parts}) == 1

@@ -21,7 +21,7 @@ from magpie_hub import kind, parquet, schema
 from magpie_hub.builder import build, builder_class, kinds, load_builder
 from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
 from magpie_hub.release import Release
-from tests.builders.pool import COLUMNS, HandPool, Spec, row
+from tests.builders.pool import COLUMNS, WRITTEN, HandPool, Spec, row
 
 LOADS = """
 import json, pathlib, sys
@@ -364,3 +364,14 @@ def test_thinking_is_left_out_where_the_kind_has_no_place_for_it(tmp_path: Path)
     release = made(Thoughtful(), tmp_path / "1.0.0")
     file = pq.ParquetFile(release.path / "data/all/train-00000-of-00001.parquet")
     assert file.schema_arrow.field("messages").type == schema.MESSAGES
+
+
+def test_the_same_question_in_two_splits_is_refused(tmp_path: Path) -> None:
+    """What a model is tested on, word for word in its training."""
+    twice = [
+        row(index, ("What is 3 + 4?", f"It is {index}.", *WRITTEN[0][2:])) for index in range(24)
+    ]
+    specs = {"parts": Spec(splits={"test": 0.5})}
+    with pytest.raises(InvalidData, match="'parts' has .* in several of its splits.*leave out"):
+        made(HandPool(rows=twice, specs=specs), tmp_path / "1.0.0")
+    assert left(tmp_path) == []

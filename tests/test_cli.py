@@ -32,7 +32,7 @@ def test_help_is_immediate_and_loads_nothing_heavy() -> None:
     shown = command("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert shown.returncode == 0
-    for verb in ("demo", "probe", "preview", "run", "status", "build", "export", "push"):
+    for verb in ("demo", "probe", "preview", "run", "status", "build", "export", "diff", "push"):
         assert f"\n    {verb} " in shown.stdout
     # CPU seconds, since these machines are shared; the promise is 0.3 s.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
@@ -212,6 +212,26 @@ def test_a_damaged_shard_and_a_foreign_run(
     other.write_text(SMALL.replace("max_tokens: 80", "max_tokens: 20"))
     assert main(["run", str(other), "--out", str(run)]) == 2
     assert "max_tokens: 80 there, 20 here" in capsys.readouterr().err
+
+
+def test_a_build_asks_for_the_version_that_fits_unless_told(
+    small_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(small_run.path, tmp_path / "run"))
+    assert main(["build", str(run), "--version", "1.0.0"]) == 0
+    fewer = tmp_path / "fewer.yaml"
+    fewer.write_text(SMALL.partition("configs:")[0])
+    build = ["build", str(run), "--recipe", str(fewer), "--version", "1.0.1"]
+    capsys.readouterr()
+    assert main(build) == 2
+    refused = capsys.readouterr().err
+    assert "the version 1.0.1 is too low: since 1.0.0, config filtered is gone" in refused
+    assert "--version 2.0.0 or higher, or keep yours with --any-version" in refused
+    assert [path.name for path in (run / "releases").iterdir()] == ["1.0.0"]
+    assert main([*build, "--any-version"]) == 0
+    releases = [str(run / "releases" / version) for version in ("1.0.0", "1.0.1")]
+    assert main(["diff", *releases]) == 0
+    assert "config filtered is gone" in capsys.readouterr().err
 
 
 def test_a_second_process_is_refused(small_run: Run, recipe_file: Path) -> None:

@@ -42,3 +42,25 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 def test_a_hub_id_without_a_hub() -> None:
     with pytest.raises(EngineError, match="the Hub could not be asked"):
         models.resolve("org/name")
+
+
+def test_what_a_card_states_of_its_licence(tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    model = models.Model("m", tmp_path, "r")
+    assert models.stated(model).license is None
+    card.write_text(
+        "---\nlicense: other\nlicense_name: mine\nlicense_link: LICENSE\n"
+        "base_model: [org/a, org/b]\n---\n# x\n"
+    )
+    found = models.stated(model)
+    assert (found.model, found.revision, found.base) == ("m", "r", "org/a, org/b")
+    assert (found.license, found.license_name, found.license_link) == ("other", "mine", "LICENSE")
+    for damaged in ("---\nlicense: [\n---\n", "---\n- a\n---\n", "# x\n---\nlicense: mit\n---\n"):
+        card.write_text(damaged)
+        assert models.stated(model).license is None
+    card.write_bytes(b"---\nlicense: mit\n---\n\xff\xfe")
+    assert models.stated(model).license == "mit"
+
+
+def test_a_bundled_model_states_its_licence() -> None:
+    assert models.stated(models.resolve("bundled:chat")).license == "apache-2.0"

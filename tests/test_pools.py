@@ -17,6 +17,7 @@ from magpie_hub import pipeline
 from magpie_hub.builder import MagpieConfig, build, load_builder
 from magpie_hub.cli import main
 from magpie_hub.errors import UsageError
+from magpie_hub.licences import ModelLicense
 from magpie_hub.pools import Merged, ReleasePool, open_pool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
@@ -67,6 +68,17 @@ def test_pools_that_cannot_be_one_are_refused() -> None:
         Merged([HandPool(), HandPool()])
     with pytest.raises(UsageError, match="licences apache-2.0 and mit; say which"):
         Merged([HandPool(), another(license="mit")])
+
+
+def test_the_licences_of_all_pools_count() -> None:
+    one, two = (ModelLicense(model=name, license="mit") for name in ("a", "b"))
+    first = HandPool(terms={"model_licenses": (one,), "license_decision": "read"})
+    known = Merged([first, another(terms={"model_licenses": (one, two)})]).provenance()
+    assert known.model_licenses == (one, two) and known.license_decision == "read"
+    names = [{"license_name": name, "license_link": "https://example.org"} for name in ("x", "y")]
+    pools = [HandPool(license="other", terms=names[0]), another(license="other", terms=names[1])]
+    with pytest.raises(UsageError, match="licences x and y; say which"):
+        Merged(pools)
 
 
 def test_several_models_of_a_column_are_all_named() -> None:

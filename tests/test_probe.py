@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from magpie_hub import models, template
+from magpie_hub import licences, models, template
 from magpie_hub.engines import Completion, Decoding, EngineSpec, Request
 from magpie_hub.errors import EngineError, MissingExtra, UsageError
 from magpie_hub.health import Health, advice, health, is_fragment, measure
@@ -172,6 +172,33 @@ def test_the_licence_is_what_the_card_states(
     if card is not None:
         (tmp_path / "README.md").write_text(card)
     assert licence(Model("m", tmp_path, "r")) == expected
+
+
+@pytest.mark.parametrize(
+    ("front", "keys"),
+    [
+        ("license: llama3.1", {"license": "llama3.1"}),
+        ("license: mine-2", {}),
+        ("license: other\nlicense_name: mine\nlicense_link: LICENSE", {}),
+        (
+            "license: other\nlicense_name: qwen\nlicense_link: LICENSE",
+            {
+                "license": "other",
+                "license_name": "qwen",
+                "license_link": licences.link("qwen"),
+            },
+        ),
+        ("tags: [a]", {}),
+    ],
+)
+def test_a_recipe_takes_over_the_licence_where_the_hub_can_name_it(
+    tmp_path: Path, front: str, keys: dict[str, str]
+) -> None:
+    folder = shutil.copytree(models.resolve("bundled:chat").path, tmp_path / "m")
+    (folder / "README.md").write_text(f"---\n{front}\n---\n")
+    recipe = Recipe.parse(probe(str(folder), 1, max_tokens=8).recipe, name="probe")
+    given = recipe.model_dump(include={"license", "license_name", "license_link"})
+    assert {key: value for key, value in given.items() if value} == keys
 
 
 def test_a_folder_is_probed_like_a_name(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_an_annotator_that_is_not_run_stays_away() -> None:
         (("name: small", "name: Small one"), "line 2, name: String should match pattern"),
         (("filtered:", "filt/ered:"), "'filt/ered' is no config name"),
         (("weight: 3", "weight: 0.0001"), "line 8, sample.grid"),
+        (
+            ("license: apache-2.0", "license: apache2"),
+            "line 4, license: the Hub knows no licence 'apache2'; did you mean 'apache-2.0'?",
+        ),
+        (
+            ("license: apache-2.0", "license: other"),
+            "line 4, license: with `other` the terms need license_name and license_link.",
+        ),
+        (
+            ("license: apache-2.0", "license: mit\nlicense_name: x"),
+            "line 5, license_name: it goes with `license: other`",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(change: tuple[str, str], sentence: str) -> None:

@@ -1,7 +1,7 @@
 """The rows of a config in two releases, matched by id.
 
 Files that are the same in both hold the same rows and are not read. Of the others the ids come
-first and then one column after the other, each value as 64 bits, so a row takes some fifty bytes
+first and then one column after the other, each value as 64 bits, so a row takes some eighty bytes
 of memory however long its text is.
 """
 

@@ -44,7 +44,7 @@ def statements(found: Changes) -> Iterator[Statement]:
             yield _said("rows", "minor", f"{plain(name)}: {_rows(rows)}")
     for each in found.filters:
         text = f"{plain(each.of)}, {plain(each.key)}: {_now(each.before, each.after)}"
-        yield _said("configs", "patch", text)
+        yield _said("filters", "patch", text)
     for made in found.producers:
         text = f"{_names(made.columns)}: {made.key} {_now(made.before, made.after, made.key)}"
         yield _said("made by", "patch", text)

@@ -76,5 +76,6 @@ class Splits:
             raise InvalidData(
                 f"the config {config!r} has {rows:,} conversation{'s' * (rows > 1)} in several of "
                 f"its splits: {one.id!r} in {one.split} opens as {one.other_id!r} in "
-                f"{one.other_split} does."
+                f"{one.other_split} does; leave out the splits, or have repetitions turned away "
+                "(screen.dedup, annotate.duplicates)."
             )

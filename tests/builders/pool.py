@@ -36,6 +36,9 @@ def row(index: int, written: tuple[Any, ...] | None = None) -> dict[str, Any]:
     question, answer, category, difficulty, quality, reward, language, finish = (
         written or WRITTEN[index % len(WRITTEN)]
     )
+    if written is None and index >= len(WRITTEN):
+        # No question comes twice: the screen would not let it.
+        question += f" ({index})"
     return {
         "id": f"handmade-{index:06d}",
         "messages": [

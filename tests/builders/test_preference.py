@@ -83,7 +83,10 @@ def test_the_card_tells_how_lengths_compare(release: Release) -> None:
     [
         (("respond.answers=1",), r"respond.answers: a preference is between answers"),
         (("choose.by=vote",), "a preference is between answers"),
-        (("annotate={language: {}, judge: {passes: three}}",), r"needs `reward: \{model: \.\.\.\}`"),
+        (
+            ("annotate={language: {}, judge: {passes: three}}",),
+            r"needs `reward: \{model: \.\.\.\}`",
+        ),
     ],
 )
 def test_a_recipe_that_gives_no_pairs_is_refused(overrides: tuple[str, ...], sentence: str) -> None:
