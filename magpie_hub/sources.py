@@ -90,13 +90,6 @@ class Sources:
         for source, loc in answering:
             if source.template.no_answer:
                 raise RecipeError(f"{self._recipe.place(*loc)}: {source.template.no_answer}")
-        for (source, loc), settings in zip(answering, self._recipe.respond.each, strict=False):
-            if settings.thinking and not source.template.thinking.active:
-                raise RecipeError(
-                    f"{self._recipe.place(*loc, 'thinking')}: the chat template of "
-                    f"{source.model.ref} has no place for thinking; leave it out, or choose a "
-                    "model that thinks."
-                )
 
     def _check_followups(self) -> None:
         settings = self._recipe.extend
