@@ -20,9 +20,10 @@ import magpie_hub
 from magpie_hub import changes, obligations, overlap, plugins, pools
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData, UsageError
-from magpie_hub.kind import MagpieBuilder, MagpieConfig, Pool
+from magpie_hub.kind import MagpieBuilder, MagpieConfig
 from magpie_hub.parquet import ConfigWriter
 from magpie_hub.plugins import blame, builder_class, kinds
+from magpie_hub.pool import Pool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import ColumnEntry, ConfigEntry, Manifest, Release, Since
 from magpie_hub.release_folder import appearing, describe, files

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import datasets
 import pyarrow as pa
@@ -25,24 +25,11 @@ from magpie_hub import cuts, filters, parquet, schema, selection, splits
 from magpie_hub.cuts import Cut, Decided
 from magpie_hub.errors import InvalidData, RecipeError
 from magpie_hub.filters import Filter, nearest
+from magpie_hub.pool import Pool
 from magpie_hub.recipe import ConfigSpec, Recipe
 from magpie_hub.recipe.configs import Pick, Quotas
-from magpie_hub.release import Producer, Provenance
+from magpie_hub.release import Provenance
 from magpie_hub.splits import NEAR
-
-
-class Pool(Protocol):
-    """Answered rows and how they came to be; a run is one.
-
-    ``shards`` gives the same rows in the same order each time; with ``columns`` those columns at
-    least."""
-
-    def columns(self) -> tuple[str, ...]: ...
-    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]: ...
-    def provenance(self) -> Provenance: ...
-    def producers(self) -> dict[str, Producer]: ...
-    def recipe_text(self) -> str: ...
-    def config_specs(self) -> Mapping[str, ConfigSpec]: ...
 
 
 @dataclass(eq=False)

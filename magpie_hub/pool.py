@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,20 @@ TALKING = "multi_turn"
 
 _UNPUBLISHED = {"screen", "baseline", "overlap", "duplicates"}
 _TURNS = ("ask-", "answer-")
+
+
+class Pool(Protocol):
+    """Answered rows and how they came to be; a run is one.
+
+    ``shards`` gives the same rows in the same order each time; with ``columns`` those columns at
+    least."""
+
+    def columns(self) -> tuple[str, ...]: ...
+    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]: ...
+    def provenance(self) -> Provenance: ...
+    def producers(self) -> dict[str, Producer]: ...
+    def recipe_text(self) -> str: ...
+    def config_specs(self) -> Mapping[str, ConfigSpec]: ...
 
 
 def rejections(run: Run) -> dict[str, int]:

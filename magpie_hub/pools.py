@@ -6,14 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magpie_hub import obligations, schema
 from magpie_hub.errors import HubError, InvalidData, UsageError
-from magpie_hub.pool import RunPool, writers
+from magpie_hub.pool import Pool, RunPool, writers
 from magpie_hub.recipe import ConfigSpec, Recipe
 from magpie_hub.release import MANIFEST, Producer, Provenance, Release
 from magpie_hub.run import Run
@@ -24,21 +23,12 @@ _SAYS = ("configs", "builder", "name", *_LICENSE)
 _LEVELS = (None, "plan", "seeds", "bits")
 
 
-class _Pool(Protocol):
-    def columns(self) -> tuple[str, ...]: ...
-    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]: ...
-    def provenance(self) -> Provenance: ...
-    def producers(self) -> dict[str, Producer]: ...
-    def recipe_text(self) -> str: ...
-    def config_specs(self) -> Mapping[str, ConfigSpec]: ...
-
-
 def open_pool(
     runs: Sequence[str | Path | Run] = (),
     *,
     release: str | Path | None = None,
     recipe: Recipe | None = None,
-) -> _Pool:
+) -> Pool:
     """The rows of ``runs`` in that order, or of a ``release``: a folder or ``ORG/NAME[@vX.Y.Z]``.
     Of ``recipe`` its configs count, and with runs its builder, name and licence too.
 
@@ -68,7 +58,7 @@ class Merged:
     """Several pools as one, whose rows come one pool after the other. Name and configs are the
     first one's. A column that some of them lack is null there."""
 
-    def __init__(self, parts: Sequence[_Pool]) -> None:
+    def __init__(self, parts: Sequence[Pool]) -> None:
         self.parts = tuple(parts)
         made = [part.provenance() for part in self.parts]
         firsts: dict[str, int] = {}
