@@ -122,7 +122,10 @@ def test_the_pool_publishes_the_chosen_answer(paired: Run) -> None:
     assert [row.id for row in told] == list(rows)
     for each in told:
         row = rows[each.id]
-        assert row["messages"] == each.messages == row["prompt"] + row["chosen"]
+        assert row["prompt"] + row["chosen"] == each.messages
+        assert [(m["role"], m["content"]) for m in row["messages"]] == [
+            (m["role"], m["content"]) for m in each.messages
+        ]
         assert row["reward"] == row["chosen_score"] == max(row["scores"])
         if row["rejected"] is not None:
             assert row["rejected"] == [{"role": "assistant", "content": each.rejected}]

@@ -1,4 +1,5 @@
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -212,7 +213,8 @@ def test_no_file_elsewhere_is_changed(isolated: None) -> None:
         for code in (f"open({str(file)!r}, 'w')", f"import os; os.remove({str(file)!r})"):
             outcome = run(code)
             assert outcome.state == "error"
-            assert "Read-only file system" in outcome.stderr
+            # Below the folder for temporary files, which is covered, it does not even see it.
+            assert re.search("Read-only file system|No such file", outcome.stderr)
         assert file.read_text() == "before"
 
 

@@ -171,7 +171,10 @@ def test_so_they_are_by_a_server_that_takes_text_alone(
         there = open_engine(EngineSpec("server", options), CHAT_MODEL)
         got = in_order(there, answers(GREEDY))
         there.close()
-    assert outcome(got) == outcome(expected)
+    assert [c.finish_reason for c in got] == [c.finish_reason for c in expected]
+    # What comes back is text: its tokens are those of the tokenizer, not always the model's.
+    decode = template.load(CHAT_MODEL.path).decode
+    assert [decode(c.token_ids) for c in got] == [decode(c.token_ids) for c in expected]
 
 
 def test_a_seed_gives_its_answer_again(engine: Engine) -> None:
