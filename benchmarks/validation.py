@@ -37,9 +37,9 @@ from magpie_hub.annotate.pii import KINDS
 from magpie_hub.annotate.text import FORMATS, LEAKS
 from magpie_hub.validation import Validator
 
-ROWS, BAD, ROUNDS = 200_000, 2_000, 3
+ROWS, BAD, ROUNDS = 1_000_000, 2_000, 3
 QUICK_ROWS, QUICK_BAD, QUICK_ROUNDS = 50_000, 100, 2
-TIMES = 20
+TIMES = 4
 _READ = 10_000
 
 

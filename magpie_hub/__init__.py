@@ -1,7 +1,8 @@
 """From any open-weight chat model to a versioned dataset on the Hugging Face Hub.
 
 The verbs of the command are one call each: ``Recipe.load``, ``Run.start``, ``Release.open`` and
-their methods. Importing this costs nothing; the names load what they need when they are used.
+their methods; ``load`` is for who reads a release. Importing this costs nothing; the names load
+what they need when they are used.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from magpie_hub.loading import load
     from magpie_hub.recipe import Recipe
     from magpie_hub.release import Release
     from magpie_hub.run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "Release", "Run", "__version__"]
+__all__ = ["Recipe", "Release", "Run", "__version__", "load"]
 
-_HOMES = {"Recipe": "recipe", "Release": "release", "Run": "run"}
+_HOMES = {"Recipe": "recipe", "Release": "release", "Run": "run", "load": "loading"}
 
 
 def __getattr__(name: str) -> object:

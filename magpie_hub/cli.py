@@ -190,8 +190,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     diff = verb("diff", "what changed between two releases, and the version that it calls for")
-    diff.add_argument("old", metavar="OLD", help="a release folder")
-    diff.add_argument("new", metavar="NEW", help="a release folder")
+    place = "a release folder, ORG/NAME@vX.Y.Z or ORG/NAME: its newest"
+    diff.add_argument("old", metavar="OLD", help=place)
+    diff.add_argument("new", metavar="NEW", help=place)
 
     push = verb("push", "put a release on the Hub as one commit and one tag")
     push.add_argument("release", metavar="RELEASE", help="a release folder")
@@ -201,4 +202,11 @@ def _parser() -> argparse.ArgumentParser:
         "--private", action="store_true", help="if the dataset is created, make it so"
     )
     push.add_argument("--create-pr", action="store_true", help="as a pull request, without a tag")
+
+    verify = verb("verify", "does a reader of the Hub get what was released")
+    verify.add_argument("repo", metavar="ORG/NAME")
+    verify.add_argument("--version", required=True, dest="release_version", metavar="X.Y.Z")
+
+    releases = verb("releases", "the versions on the Hub: dates, rows, commits")
+    releases.add_argument("repo", metavar="ORG/NAME")
     return parser

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magpie_hub.errors import HubError, InvalidData
-from magpie_hub.hub_client import Report, connect, patiently
-from magpie_hub.reading import Comparison, compare, load_back, published_files
+from magpie_hub.hub_client import DEFAULT_ENDPOINT, Report, connect, patiently
+from magpie_hub.reading import Comparison, compare, load_back, published_files, tree
 from magpie_hub.release import MANIFEST, FileEntry, Release
 from magpie_hub.release_checks import release_checks
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "PushResult", "plan", "push"]
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
 STEPS = 12  # a push needs four, and a few more where others push at the same time
 
 
@@ -191,9 +190,8 @@ class _Push:
         )
 
     def _compare(self, revision: str | None) -> Comparison:
-        return compare(
-            self.api, self.repo_id, revision=revision, release=self.release, files=self.files
-        )
+        there = {} if revision is None else tree(self.api, self.repo_id, revision)
+        return compare(there, self.release.path, self.files)
 
     def _untagged(self) -> str | None:
         """The commit that an earlier push made and did not tag, though others came after it."""

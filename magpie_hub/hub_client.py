@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 T = TypeVar("T")
 
+DEFAULT_ENDPOINT = "https://huggingface.co"
 HIDDEN = "hf_***"  # stands where a token stood
 TIMEOUT = 120.0  # seconds without a byte; the libraries would wait for ever
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each try after the first
@@ -27,8 +28,11 @@ PASSING = (408, 409, 412, 429, 500, 502, 503, 504)  # looking again shows what t
 
 
 @contextmanager
-def connect(repo_id: str, token: str | None) -> Iterator[tuple[HfApi, str]]:
-    """A client and the token that it uses; what it raises leaves as one ``HubError``."""
+def connect(
+    repo_id: str, token: str | None, *, reading: bool = False
+) -> Iterator[tuple[HfApi, str]]:
+    """A client and the token that it uses; what it raises leaves as one ``HubError``. ``reading``
+    needs no token; where there is none it is the empty string."""
     from huggingface_hub import HfApi, get_token, set_client_factory
     from huggingface_hub.utils import _http
 
@@ -46,11 +50,11 @@ def connect(repo_id: str, token: str | None) -> Iterator[tuple[HfApi, str]]:
     set_client_factory(client)
     try:
         secret = (token or get_token() or "").strip()
-        if not secret:
+        if not secret and not reading:
             raise HubError("There is no token for the Hub; set HF_TOKEN or run `hf auth login`.")
-        yield HfApi(token=secret), secret
-    except _failures() as error:
-        sentence = _sentence(error, repo_id)
+        yield HfApi(token=secret or False), secret
+    except failures() as error:
+        sentence = _sentence(error, repo_id, reading)
         raise HubError(sentence.replace(secret, HIDDEN) if secret else sentence) from error
     finally:
         set_client_factory(before)
@@ -76,8 +80,8 @@ def _refuse_long_waits(response: Response) -> None:
     """The libraries would sleep for as long as they are told."""
     if (wait := _asked_wait(response)) > LONGEST_WAIT:
         raise HubError(
-            f"The Hub asks to wait {wait:.0f} s ({response.status_code}); push again after that. "
-            "What is there stays, and the push goes on from it."
+            f"The Hub asks to wait {wait:.0f} s ({response.status_code}); run this again after "
+            "that. What is done stays done, and a push goes on from it."
         )
 
 
@@ -86,7 +90,7 @@ def patiently(call: Callable[[], T], report: Report) -> T:
     for wait in WAITS:
         try:
             return call()
-        except _failures() as error:
+        except failures() as error:
             if (why := _passing(error)) is None:
                 raise
             wait = max(wait, _asked_wait(error.response) if hasattr(error, "response") else 0)
@@ -118,7 +122,7 @@ def _http_error() -> type[Exception]:
     return HfHubHTTPError.__bases__[0]
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def failures() -> tuple[type[Exception], ...]:
     """All that the libraries raise; xet raises the builtin ``ConnectionError``, an ``OSError``."""
     from huggingface_hub import errors
 
@@ -126,9 +130,16 @@ def _failures() -> tuple[type[Exception], ...]:
     return (_http_error(), OSError, ValueError, RuntimeError, *login)
 
 
-def _sentence(error: BaseException, repo_id: str) -> str:
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+def _sentence(error: BaseException, repo_id: str, reading: bool) -> str:
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
 
+    again = "try again" if reading else "push again"
+    goes_on = "" if reading else " What is there stays, and the push goes on from it."
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, (HubError, _http_error())):
         cause = cause.__cause__ or cause.__context__
@@ -137,10 +148,20 @@ def _sentence(error: BaseException, repo_id: str) -> str:
     if isinstance(cause, HfHubHTTPError) and not isinstance(error, ValueError):
         said = f" ({cause.server_message})" if cause.server_message else ""
         status = cause.response.status_code
+        if reading and isinstance(cause, RepositoryNotFoundError) and status != 403:
+            return (
+                f"{repo_id} cannot be fetched from the Hub (it is not there, or the token may not "
+                "see it); check the name and HF_TOKEN."
+            )
         if status == 401:
             return (
                 "The Hub does not accept the token: it is wrong, expired or revoked; set HF_TOKEN "
                 "to a valid one or run `hf auth login`."
+            )
+        if status == 403 and reading:
+            return (
+                f"The token may not read {repo_id}{said}; ask for access on its page, or use "
+                "another token."
             )
         if status == 403:
             return (
@@ -149,18 +170,20 @@ def _sentence(error: BaseException, repo_id: str) -> str:
             )
         if status in PASSING:
             return (
-                f"The Hub still answers {status} after {len(WAITS) + 1} tries{said}; push again "
-                "later. What is there stays, and the push goes on from it."
+                f"The Hub still answers {status} after {len(WAITS) + 1} tries{said}; {again} "
+                f"later.{goes_on}"
             )
         return f"The Hub refused with {status}{said}; nothing more was changed in {repo_id}."
     if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so the Hub cannot be reached; unset it and push again."
-    if isinstance(error, RuntimeError) and cause is not None:
+        return "HF_HUB_OFFLINE is set, so the Hub cannot be reached; unset it."
+    if isinstance(error, (RuntimeError, LocalEntryNotFoundError)) and cause is not None:
         error = cause  # a failed upload of a file; the connection's error says more
     text = " ".join(str(error).split()).rstrip(".")
     if isinstance(error, (_http_error(), OSError, json.JSONDecodeError)):
         return (
             f"The Hub could not be reached ({text or type(error).__name__}); check the network and "
-            "HF_ENDPOINT, then push again: it goes on from what is there."
+            f"HF_ENDPOINT, then {again}.{goes_on}"
         )
+    if reading:
+        return f"{repo_id} cannot be read: {text}."
     return f"The Hub refused: {text}. Nothing was released; mend that and push again."

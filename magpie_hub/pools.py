@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magpie_hub import obligations, schema
-from magpie_hub.errors import HubError, InvalidData, UsageError
+from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.pool import Pool, RunPool, writers
 from magpie_hub.recipe import ConfigSpec, Recipe
-from magpie_hub.release import MANIFEST, Producer, Provenance, Release
+from magpie_hub.release import Producer, Provenance, Release
 from magpie_hub.run import Run
+from magpie_hub.versions import open_release
 
 _ALL = "all"
 _LICENSE = ("license", "license_name", "license_link", "license_decision")
@@ -35,7 +35,7 @@ def open_pool(
     ``UsageError`` where a run is not finished, or two of them have the same rows; ``RecipeError``
     where the licence contradicts that of a model."""
     if release is not None:
-        return ReleasePool(_opened(release), recipe.configs if recipe else None)
+        return ReleasePool(open_release(release), recipe.configs if recipe else None)
     found = [run if isinstance(run, Run) else Run.open(run) for run in runs]
     if recipe is not None:
         for run in found:
@@ -191,28 +191,6 @@ class ReleasePool:
             return self._specs
         file = self._release.path / "recipe.yaml"
         return Recipe.parse(self.recipe_text(), name=str(file), folder=file.parent).configs
-
-
-def _opened(place: str | Path) -> Release:
-    """A folder, or what the Hub has under ``ORG/NAME`` or ``ORG/NAME@vX.Y.Z``."""
-    named = re.fullmatch(r"(\w[\w.-]*/\w[\w.-]*)(?:@(.+))?", str(place), re.ASCII)
-    if Path(place).exists() or not named:
-        return Release.open(place)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    repo, revision = named.groups()
-    try:
-        folder = snapshot_download(
-            repo,
-            repo_type="dataset",
-            revision=revision,
-            allow_patterns=[MANIFEST, "recipe.yaml", "data/*"],
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise HubError(f"{place} cannot be fetched from the Hub ({reason}).") from error
-    return Release.open(folder)
 
 
 def _together(versions: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from magpie_hub.errors import HubError, InvalidData, UsageError
+from magpie_hub.errors import HubError, InvalidData
 from magpie_hub.hub_client import HIDDEN, Report
 from magpie_hub.release import MANIFEST, FileEntry, Release, file_entry
+from magpie_hub.versions import check_name
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -42,8 +43,7 @@ class Comparison(NamedTuple):
 def published_files(release: Release, repo_id: str) -> dict[str, FileEntry]:
     """All that is pushed. A name that leaves the folder, or that a reader's client would take for
     a loading script, is refused."""
-    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo_id, re.ASCII):
-        raise UsageError(f"'{repo_id}' is not the name of a dataset on the Hub; write ORG/NAME.")
+    check_name(repo_id)
     if not re.fullmatch(r"\d+\.\d+\.\d+", release.version):
         raise InvalidData(f"The release's version is '{release.version}'; it must be X.Y.Z.")
     root = release.path.resolve()
@@ -58,29 +58,24 @@ def published_files(release: Release, repo_id: str) -> dict[str, FileEntry]:
     return files
 
 
-def compare(
-    api: HfApi,
-    repo_id: str,
-    *,
-    revision: str | None,
-    release: Release,
-    files: Mapping[str, FileEntry],
-) -> Comparison:
-    """What of ``files`` is at ``revision``; ``None`` is a repository that is not there yet."""
+def tree(api: HfApi, repo_id: str, revision: str) -> dict[str, RepoFile]:
+    """All files at ``revision``."""
     from huggingface_hub.hf_api import RepoFile
 
-    tree: dict[str, RepoFile] = {}
-    if revision is not None:
-        entries = api.list_repo_tree(
-            repo_id, repo_type="dataset", revision=revision, recursive=True
-        )
-        tree = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    entries = api.list_repo_tree(repo_id, repo_type="dataset", revision=revision, recursive=True)
+    return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+
+def compare(
+    there: Mapping[str, RepoFile], folder: Path, files: Mapping[str, FileEntry]
+) -> Comparison:
+    """What of ``files`` is ``there``, on the Hub; of the small ones ``folder`` holds a copy."""
     add: dict[str, int] = {}
     same: dict[str, int] = {}
     for name, entry in files.items():
-        equal = name in tree and _equal(tree[name], entry, release.path / name)
+        equal = name in there and _equal(there[name], entry, folder / name)
         (same if equal else add)[name] = entry.size
-    stale = [name for name in tree if name.startswith(OURS) and name not in files]
+    stale = [name for name in there if name.startswith(OURS) and name not in files]
     return Comparison(add, same, stale)
 
 
@@ -91,39 +86,62 @@ def _equal(there: RepoFile, entry: FileEntry, file: Path) -> bool:
     if there.lfs is not None:
         return there.lfs.sha256 == entry.sha256
     data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        return False
     return there.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
+class Child(NamedTuple):
+    """What a process said; ``reason`` is None where it came to its end."""
+
+    out: str
+    reason: str | None
+
+
+def fresh_process(code: str, given: object, *, home: Path, secret: str, seconds: float) -> Child:
+    """Run ``code`` as a reader's process with an empty cache in ``home``, since a warm one can
+    serve another version; ``given`` is its stdin, as JSON."""
+    kept = {n: v for n, v in os.environ.items() if not n.endswith("_CACHE") and n != "HF_TOKEN"}
+    environment = kept | {
+        "HF_HOME": str(home / "hf"),
+        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        "USE_TORCH": "0",  # streaming would import it for nothing: two seconds
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+    }
+    try:
+        process = subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(given),
+            env=environment | ({"HF_TOKEN": secret} if secret else {}),
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return Child("", f"it took more than {seconds:.0f} s")
+    if process.returncode == 0:
+        return Child(process.stdout, None)
+    said = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
+    reason = said[-1].replace(secret, HIDDEN) if secret else said[-1]
+    return Child(process.stdout, reason.rstrip("."))
+
+
 def load_back(release: Release, repo_id: str, *, tag: str, secret: str, report: Report) -> None:
-    """Read a row of each config at the tag as a reader does: in a fresh process with an empty
-    cache, since a warm one can serve another version."""
+    """Read a row of each config at the tag as a reader does."""
     wanted = sorted(name for name, entry in release.manifest.configs.items() if entry.rows)
     with tempfile.TemporaryDirectory() as home:
-        environment = {n: v for n, v in os.environ.items() if not n.endswith("_CACHE")} | {
-            "HF_HOME": f"{home}/hf",
-            "HF_TOKEN": secret,
-            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-            "USE_TORCH": "0",  # streaming would import it for nothing: two seconds
-            "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
-        }
-        try:
-            process = subprocess.run(
-                [sys.executable, "-c", "from magpie_hub import reading; reading.read_rows()"],
-                input=json.dumps([repo_id, tag, wanted]),
-                env=environment,
-                cwd=home,
-                capture_output=True,
-                text=True,
-                timeout=READING,
-            )
-            said = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
-            failed = process.returncode != 0
-        except subprocess.TimeoutExpired:
-            said, failed = [f"no row within {READING:.0f} s"], True
-    if failed:
+        child = fresh_process(
+            "from magpie_hub import reading; reading.read_rows()",
+            [repo_id, tag, wanted],
+            home=Path(home),
+            secret=secret,
+            seconds=READING,
+        )
+    if child.reason:
         raise HubError(
             f"{repo_id} is released as {tag} with the right checksums, but `datasets` cannot load "
-            f"it there: {said[-1].replace(secret, HIDDEN)}. Push again to try once more."
+            f"it there: {child.reason}. Push again to try once more."
         )
     report(f"Loaded a row of each config at {tag}: {', '.join(wanted)}.")
 

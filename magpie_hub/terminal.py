@@ -244,14 +244,15 @@ def show_release(console: Console, release: Release) -> None:
     table.columns[2].justify, table.columns[2].no_wrap = "left", False
     for name, config in manifest.configs.items():
         label = f"{name} (default)" if config.default else name
-        table.add_row(Text(label), f"{config.rows:,}", Text(config.where or "every answered row"))
+        told = config.where or config.description or "no filter"
+        table.add_row(Text(label), f"{config.rows:,}", Text(told))
     rejected = sum(manifest.rejected.values())
     size = sum(entry.size for entry in manifest.files.values())
     name = next(iter(manifest.configs))
     console.print()
     console.print(
         f"{manifest.name} {manifest.version}: {manifest.slots:,} queries sampled, "
-        f"{rejected:,} rejected by the screen, {len(manifest.files) + 1} files, "
+        f"{rejected:,} turned away, {len(manifest.files) + 1} files, "
         f"{decimal(size)}",
         highlight=False,
         markup=False,

@@ -175,9 +175,12 @@ def export(options: Namespace) -> object:
 
 def diff(options: Namespace) -> object:
     from magpie_hub.changes import diff
-    from magpie_hub.terminal import show_changes
+    from magpie_hub.terminal import reporter, show_changes
+    from magpie_hub.versions import open_release
 
-    found = diff(_opened(options.old), _opened(options.new))
+    report = reporter(_console())
+    old, new = (open_release(place, report=report) for place in (options.old, options.new))
+    found = diff(old, new)
     show_changes(_console(), found)
     return found.model_dump(mode="json")
 
@@ -199,10 +202,25 @@ def push(options: Namespace) -> object:
     return result.to_dict()
 
 
-def _opened(place: str) -> Release:
-    from magpie_hub.release import Release
+def verify(options: Namespace) -> object:
+    from magpie_hub.listing import show_verification
+    from magpie_hub.terminal import reporter
+    from magpie_hub.verification import require, verify
 
-    return Release.open(place)
+    found = verify(options.repo, options.release_version, report=reporter(_console()))
+    show_verification(_console(), found)
+    require(found)
+    return found.to_dict()
+
+
+def releases(options: Namespace) -> object:
+    from magpie_hub.listing import show_releases
+    from magpie_hub.terminal import reporter
+    from magpie_hub.versions import releases
+
+    found = releases(options.repo, report=reporter(_console()))
+    show_releases(_console(), options.repo, found)
+    return [each.to_dict() for each in found]
 
 
 def _console() -> Console:

@@ -175,7 +175,7 @@ class Ran:
 
 
 class Client:
-    """Runs the real clients; each run has a home of its own."""
+    """Runs the real clients; each run has a home of its own, unless it is given one."""
 
     def __init__(self, hub: Hub, folder: Path) -> None:
         self.hub = hub
@@ -188,11 +188,12 @@ class Client:
         *arguments: str,
         stdin: str = "",
         token: str | None = "hf_write",
+        home: Path | None = None,
         started: Callable[[subprocess.Popen[str]], None] = lambda process: None,
     ) -> Ran:
         self.runs += 1
-        home = self.folder / f"home-{self.runs}"
-        home.mkdir()
+        home = home or self.folder / f"home-{self.runs}"
+        home.mkdir(exist_ok=True)
         with subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             env=self.hub.env(home, token) | {"USE_TORCH": "0"},
