@@ -39,7 +39,7 @@ def refused(ran: Ran, first: str) -> list[str]:
     return [fault["key"] for fault in json.loads(ran.out)["faults"]]
 
 
-def rewritten(release: Path, **changes: object) -> Path:
+def rewritten(release: Path) -> Path:
     """With a manifest that names the files as they are now."""
     manifest = Manifest.model_validate_json((release / MANIFEST).read_bytes())
     write_manifest(release, "1.0.0", manifest.configs)
