@@ -7,6 +7,7 @@ one of the filters here, which are the only makers of :class:`Markdown`.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -120,7 +121,8 @@ def render(manifest: Manifest, known: Facts, template: str, repo: str | None = N
         yields=tuple(_yields(manifest)),
         licence=obligations.named(manifest.license, manifest.license_name),
         duties=obligations.duties(manifest.model_licenses),
-        models={making.stage: making.model for making in manifest.made if making.model},
+        # A stage that was not run has no model; a template may ask for any.
+        models=defaultdict(str, {each.stage: each.model for each in manifest.made if each.model}),
         usage=_usage(manifest, repo or f"ORG/{manifest.name}"),
     )
 

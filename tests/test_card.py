@@ -195,6 +195,13 @@ def test_hostile_recipe(tmp_path: Path) -> None:
     assert "language != '`|<b>'" in seen.code
 
 
+def test_a_card_of_rows_whose_stages_are_not_known(tmp_path: Path) -> None:
+    pool = HandPool(specs={})
+    known = pool.provenance().model_copy(update={"made": ()})
+    pool.provenance = lambda: known  # type: ignore[method-assign]
+    assert "A model wrote the questions itself" in readme(pool, tmp_path)
+
+
 def test_a_card_of_the_fewest_columns(tmp_path: Path) -> None:
     text = readme(HandPool(names=("id", "messages"), specs={}), tmp_path)
     assert "What is 3 + 4?" in text and "language" not in DatasetCard(text).data.to_dict()
