@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from magpie_hub import card
 from magpie_hub.errors import StorageError
 from magpie_hub.release import MANIFEST, FileEntry, Manifest, Release, file_entry, numbers
+from magpie_hub.storage import sync
 
 
 @contextmanager
@@ -22,9 +22,9 @@ def appearing(out: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
         yield part
         for path in (*part.rglob("*"), part):
-            _sync(path)
+            sync(path)
         part.rename(out)
-        _sync(out.parent)
+        sync(out.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(
@@ -74,11 +74,3 @@ def _changelog(manifest: Manifest, releases: Path) -> str:
             lines = "".join(f"- {card.text(line)}\n" for line in said)
             parts.append(f"Since {card.text(each.since.version)}:\n\n{lines}")
     return "\n".join(parts)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

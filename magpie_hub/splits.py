@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from magpie_hub.release import MANIFEST, Release
+from magpie_hub.release import MANIFEST, Release, numbers
 
 TRAIN = "train"
 COLUMNS = ("id", "min_neighbor_distance", "nearest_id")
@@ -124,7 +124,7 @@ class Settled:
 def _earlier(releases: Path) -> Iterator[Release]:
     """In the order of their versions."""
     found = [Release.open(file.parent) for file in releases.glob(f"[0-9]*/{MANIFEST}")]
-    yield from sorted(found, key=lambda each: tuple(map(int, each.version.split("."))))
+    yield from sorted(found, key=lambda each: numbers(each.version))
 
 
 def _drawn(rows: np.ndarray, shares: Mapping[str, float]) -> np.ndarray:

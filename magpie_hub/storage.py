@@ -130,6 +130,15 @@ class LocalFolder:
         pass  # each stamp asks the filesystem itself
 
 
+def sync(path: Path) -> None:
+    """Have the disk keep a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """``StorageError`` where the disk refuses; the temporary file is gone then."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -143,11 +152,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
                 os.fsync(stream.fileno())
         temporary.replace(path)
         if durable:
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync(path.parent)
     except OSError as error:
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}); make room or choose another "

@@ -26,6 +26,7 @@ from magpie_hub.export.formats import ROLES, Format, folded, format_for
 from magpie_hub.export.magpie import Beside
 from magpie_hub.filters import nearest
 from magpie_hub.release import Release
+from magpie_hub.storage import sync
 
 _SPLIT = "train"
 _ENDINGS = (".jsonl", ".parquet")
@@ -185,11 +186,7 @@ def _appearing(out: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(out)
-        folder = os.open(out.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(out.parent)
     except OSError as error:
         raise StorageError(
             f"{out} could not be written ({error.strerror or error}); make room or choose another "
