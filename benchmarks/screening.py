@@ -22,7 +22,6 @@ and its filter. Its answers are shorter than its labels.
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -32,19 +31,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-# Before anything is imported: children have them from here.
-os.environ.update(
-    HF_HUB_OFFLINE="1",
-    OMP_NUM_THREADS="1",
-    PYTHONWARNINGS="ignore",
-    TOKENIZERS_PARALLELISM="false",
-    VLLM_CPU_OMP_THREADS_BIND="nobind",
-    VLLM_DO_NOT_TRACK="1",
-    VLLM_ENABLE_V1_MULTIPROCESSING="0",
-    VLLM_LOGGING_LEVEL="ERROR",
-    VLLM_NO_USAGE_STATS="1",
-)
-
+import alone  # noqa: F401 - before what reads the environment
 import polars as pl
 import vllm_sides
 from harness import Meter, Run, Side, alternate, digest

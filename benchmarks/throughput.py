@@ -9,24 +9,11 @@ ways to write with transformers. On a GPU see ``gpu.py``.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-# Before anything is imported: children have them from here.
-os.environ.update(
-    HF_HUB_OFFLINE="1",
-    OMP_NUM_THREADS="1",
-    PYTHONWARNINGS="ignore",
-    TOKENIZERS_PARALLELISM="false",
-    VLLM_CPU_OMP_THREADS_BIND="nobind",
-    VLLM_DO_NOT_TRACK="1",
-    VLLM_ENABLE_V1_MULTIPROCESSING="0",
-    VLLM_LOGGING_LEVEL="ERROR",
-    VLLM_NO_USAGE_STATS="1",
-)
-
+import alone  # noqa: F401 - before what reads the environment
 import transformers_sides
 import vllm_sides
 from harness import Ratio, Run, Side, alternate, ratios, same

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from magpie_hub.engines import Determinism
 from magpie_hub.run import Run
@@ -37,10 +37,12 @@ class Account(_Part):
     engines: tuple[str, ...] = ()
     determinism: Determinism | None = None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def rows_per_second(self) -> float | None:
         return self.rows / self.seconds if self.seconds else None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def tokens_per_second(self) -> float | None:
         return self.new_tokens / self.seconds if self.seconds and self.new_tokens else None

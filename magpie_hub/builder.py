@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import magpie_hub
-from magpie_hub import changes, obligations, overlap, plugins, pools
+from magpie_hub import changes, obligations, overlap, plugins, pools, withdrawn
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.kind import MagpieBuilder, MagpieConfig
-from magpie_hub.parquet import ConfigWriter
+from magpie_hub.parquet import ConfigWriter, Ends, ends_before
 from magpie_hub.plugins import blame, builder_class, kinds
 from magpie_hub.pool import Pool
 from magpie_hub.recipe import Recipe
@@ -29,6 +29,7 @@ from magpie_hub.release import ColumnEntry, ConfigEntry, Manifest, Release, Sinc
 from magpie_hub.release_folder import appearing, describe, files
 from magpie_hub.validation import Validator
 from magpie_hub.validation.files import check_counts
+from magpie_hub.withdrawn import Without
 
 __all__ = [
     "MagpieBuilder",
@@ -67,6 +68,8 @@ def load_builder(
         raise UsageError("name what to build from: a run, runs, a release or a pool, one of them.")
     releases = Path(given[0]) / "releases" if len(given) == 1 else None
     pool = pool or pools.open_pool(given, release=release, recipe=recipe)
+    if releases:
+        pool = Without(pool, withdrawn.beside(releases))
     builder = builder_class(kind, recipe.folder if recipe else Path())
     return builder(pool, config_name, releases=releases, **kwargs)
 
@@ -93,15 +96,21 @@ def build(
         raise UsageError(f"{out} exists already and a release never changes; choose a new version.")
     builder = builder_class(kind) if isinstance(kind, str) else kind
     bad_rows = out.with_name(f"{out.name}.bad-rows.jsonl")
+    texts, plane = pools.texts(pool), pools.plane(pool)
+    down = withdrawn.beside(out.parent)
+    pool = kept = Without(pool, down)
     with blame(builder):
         configs = builder.configs(pool)
         planned = [builder.plan(config, pool) for config in configs]
         decided = builder.decide(pool, planned, out.parent)
     with blame(builder), appearing(out) as folder:
-        writers = write(pool, builder, decided, folder, report=report, bad_rows=bad_rows)
+        ends = ends_before(out.parent, version)
+        writers = write(pool, builder, decided, folder, report=report, bad_rows=bad_rows, ends=ends)
         entries = {c.name: _entry(c, writers[c.name]) for c in configs}
         for name, entry in entries.items():
             report(f"{name}: {entry.rows:,} rows")
+        if kept.left_out:
+            report(f"left out, as they were withdrawn: {len(kept.left_out):,} rows")
         manifest = _manifest(pool, version, builder, entries)
         remarks = tuple(overlap.remarks(folder, manifest, out.parent))
         for remark in remarks:
@@ -115,11 +124,21 @@ def build(
             manifest = manifest.model_copy(
                 update={"since": Since(version=before.version, changes=said)}
             )
-        texts = pools.texts(pool) | _own_source(builder) | obligations.files(manifest)
+        texts |= _own_source(builder) | obligations.files(manifest)
+        if down:
+            texts[withdrawn.FILE] = withdrawn.text(down)
         for line in obligations.unsettled(manifest):
             report(f"push will refuse: {line}")
         template = builder.template
-        describe(folder, manifest, texts=texts, template=template, releases=out.parent)
+        describe(
+            folder,
+            manifest,
+            texts=texts,
+            template=template,
+            releases=out.parent,
+            report=report,
+            plane=plane,
+        )
         check_counts(Release.open(folder))
     return Release.open(out)
 
@@ -133,12 +152,14 @@ def write(
     report: Callable[[str], None],
     bad_rows: Path | None = None,
     check: bool = True,
+    ends: Ends | None = None,
 ) -> dict[str, ConfigWriter]:
-    """The pass over the pool that writes the Parquet files under ``folder``. Unless ``check`` is
-    off, all rows are validated, and after a bad one nothing more is written."""
+    """The pass over the pool that writes the Parquet files under ``folder``; a file ends at each
+    of ``ends``. Unless ``check`` is off, all rows are validated, and after a bad one nothing more
+    is written."""
     arrow = builder.arrow(pool)
     validator = Validator(arrow, bad_rows) if check else None
-    writers = {name: ConfigWriter(folder, arrow, each) for name, each in decided.items()}
+    writers = {name: ConfigWriter(folder, arrow, each, ends) for name, each in decided.items()}
     done = 0
     with ExitStack() as closing:
         for writer in writers.values():

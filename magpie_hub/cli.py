@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from magpie_hub import __version__, verbs
 from magpie_hub.errors import Interrupted, MagpieHubError
+from magpie_hub.visible import visible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def _print_json(result: object) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"magpie-hub: {message}", file=sys.stderr)
+    print(f"magpie-hub: {visible(message)}", file=sys.stderr)
     return code
 
 
@@ -189,6 +190,12 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out what the model thought before it answered",
     )
 
+    report = verb("report", "a run or a release as one HTML file, to decide on publishing it")
+    report.add_argument("place", metavar="RUN|RELEASE", help="a run's or a release's folder")
+    report.add_argument(
+        "-o", dest="out", default="report.html", metavar="FILE", help="default: %(default)s"
+    )
+
     diff = verb("diff", "what changed between two releases, and the version that it calls for")
     place = "a release folder, ORG/NAME@vX.Y.Z or ORG/NAME: its newest"
     diff.add_argument("old", metavar="OLD", help=place)
@@ -209,4 +216,52 @@ def _parser() -> argparse.ArgumentParser:
 
     releases = verb("releases", "the versions on the Hub: dates, rows, commits")
     releases.add_argument("repo", metavar="ORG/NAME")
+
+    withdraw = verb("withdraw", "take rows down in the next version on the Hub")
+    withdraw.add_argument("repo", metavar="ORG/NAME")
+    withdraw.add_argument(
+        "--ids", required=True, metavar="FILE", help="an id a line, or JSONL with id and reason"
+    )
+    withdraw.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; it is published with the ids"
+    )
+    withdraw.add_argument(
+        "--version", dest="release_version", metavar="X.Y.Z", help="default: the next minor one"
+    )
+    where = withdraw.add_mutually_exclusive_group()
+    where.add_argument("--out", metavar="DIR", help="of the release; default: NAME-withdrawn")
+    where.add_argument(
+        "--run", metavar="RUN", help="into its releases/, so that later builds leave the rows out"
+    )
+    withdraw.add_argument("--dry-run", action="store_true", help="say all, write and push nothing")
+
+    compare = verb("compare", "the same analysis of several sets, side by side")
+    compare.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs="+",
+        help="a run, a release, files, or ORG/NAME[@REVISION][:CONFIG]; see docs/compare.md",
+    )
+    compare.add_argument("--where", metavar="EXPR", help="only rows for which this holds")
+    compare.add_argument(
+        "--rows", type=int, default=10_000, metavar="N", help="sampled of each; default: 10000"
+    )
+    compare.add_argument("--scan", type=int, metavar="N", help="read only the first N rows of each")
+    compare.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
+    compare.add_argument("-o", dest="out", metavar="FILE.html", help="a page with all of it")
+    compare.add_argument("--tokenizer", metavar="MODEL", help="lengths in its tokens, not words")
+    compare.add_argument("--embedder", metavar="MODEL", help="of questions, by meaning")
+    compare.add_argument(
+        "--benchmark",
+        action="append",
+        default=[],
+        metavar="FILE#FIELD",
+        help="whose items no question should hold; may be repeated",
+    )
+    compare.add_argument("--judge", metavar="MODEL", help="labels the questions of all sources")
+    compare.add_argument(
+        "--passes", choices=("one", "three"), default="one", help="questions to the judge a row"
+    )
+    compare.add_argument("--reward", metavar="MODEL", help="scores the answers of all sources")
+    running(compare)
     return parser

@@ -73,3 +73,8 @@ class StorageError(EngineError):
 
 class Interrupted(MagpieHubError):
     exit_code = 130
+
+
+def said(error: BaseException) -> str:
+    """What an error of a library says, to stand within a sentence."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

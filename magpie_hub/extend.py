@@ -61,7 +61,7 @@ def beside(stage: StageInfo, turns: int) -> StageInfo:
     """A stage that looks at whole conversations stands with their last turn: where they go on, it
     looks again, and what it said of the shorter ones stays."""
     folder = f"turns/{turns}/{stage.folder}"
-    return StageInfo(**stage.model_dump() | {"folder": folder})
+    return stage.model_copy(update={"folder": folder})
 
 
 def extending(

@@ -4,7 +4,10 @@ waited for, and what does not leaves as one sentence."""
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ HIDDEN = "hf_***"  # stands where a token stood
 TIMEOUT = 120.0  # seconds without a byte; the libraries would wait for ever
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each try after the first
 LONGEST_WAIT = 60.0  # seconds that the Hub may ask us to wait; more is an error
+XET_WAITS = ("HF_XET_CLIENT_RETRY_MAX_DURATION", "10s")  # its own would be six minutes, unseen
 PASSING = (408, 409, 412, 429, 500, 502, 503, 504)  # looking again shows what to do
 
 
@@ -33,8 +37,33 @@ def connect(
 ) -> Iterator[tuple[HfApi, str]]:
     """A client and the token that it uses; what it raises leaves as one ``HubError``. ``reading``
     needs no token; where there is none it is the empty string."""
-    from huggingface_hub import HfApi, get_token, set_client_factory
+    from huggingface_hub import HfApi, get_token
+
+    secret = ""
+    try:
+        with bounded(bars=reading or sys.stderr.isatty()):
+            secret = (token or get_token() or "").strip()
+            if not secret and not reading:
+                raise HubError(
+                    "There is no token for the Hub; set HF_TOKEN or run `hf auth login`."
+                )
+            yield HfApi(token=secret or False), secret
+    except failures() as error:
+        sentence = _sentence(error, repo_id, reading)
+        raise HubError(sentence.replace(secret, HIDDEN) if secret else sentence) from error
+
+
+@contextmanager
+def bounded(*, bars: bool) -> Iterator[None]:
+    """The libraries as they should be: they do not wait for ever, and their log shows no address
+    that lets others in. ``bars``: they may show progress in their own way, which floods a log."""
+    from huggingface_hub import constants, file_download, set_client_factory
     from huggingface_hub.utils import _http
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     def client() -> Client:
         made = before()
@@ -45,19 +74,30 @@ def connect(
         }
         return made
 
-    secret = ""
+    os.environ.setdefault(*XET_WAITS)
+    logs = [logging.getLogger(each.__name__) for each in (_http, file_download)]
+    told = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None
+    quiet = not (bars or told or are_progress_bars_disabled())
     before = _http._GLOBAL_CLIENT_FACTORY  # a caller's proxies and certificates stay in force
     set_client_factory(client)
+    for log in logs:
+        log.addFilter(_unsigned)
+    if quiet:
+        disable_progress_bars()
     try:
-        secret = (token or get_token() or "").strip()
-        if not secret and not reading:
-            raise HubError("There is no token for the Hub; set HF_TOKEN or run `hf auth login`.")
-        yield HfApi(token=secret or False), secret
-    except failures() as error:
-        sentence = _sentence(error, repo_id, reading)
-        raise HubError(sentence.replace(secret, HIDDEN) if secret else sentence) from error
+        yield
     finally:
+        if quiet:
+            enable_progress_bars()
+        for log in logs:
+            log.removeFilter(_unsigned)
         set_client_factory(before)
+
+
+def _unsigned(record: logging.LogRecord) -> bool:
+    """An address of the storage is signed in its query."""
+    record.msg, record.args = re.sub(r"\?\S*", "", record.getMessage()), None
+    return True
 
 
 def _bound(request: Request) -> None:
@@ -91,28 +131,61 @@ def patiently(call: Callable[[], T], report: Report) -> T:
         try:
             return call()
         except failures() as error:
-            if (why := _passing(error)) is None:
+            found = _behind(error)
+            if (why := _passing(found)) is None:
                 raise
-            wait = max(wait, _asked_wait(error.response) if hasattr(error, "response") else 0)
+            wait = max(wait, _asked_wait(found.response) if hasattr(found, "response") else 0)
             report(f"{why}; looking again in {wait:.0f} s.")
             time.sleep(wait)
     return call()
 
 
+def _behind(error: BaseException) -> BaseException:
+    """The answer, or what became of the connection, where the libraries wrap it: that a file could
+    not be sent or fetched says no more."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    wraps = isinstance(error, (RuntimeError, LocalEntryNotFoundError))
+    kinds = (HubError, _http_error()) if wraps else (HubError,)
+    return next((each for each in chain if isinstance(each, kinds)), error)
+
+
 def _passing(error: BaseException) -> str | None:
     """What happened, where trying again may help."""
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
+        if _of_storage(error.response):
+            return f"The storage behind the Hub answered {status}"
         if status in (409, 412):
             return "Someone else changed the repository meanwhile"
         return f"The Hub answered {status}" if status in PASSING else None
     if isinstance(error, _http_error()):
         return f"The connection to the Hub failed ({type(error).__name__})"
+    if isinstance(error, ConnectionError) and not isinstance(error, OfflineModeIsEnabled):
+        if _refused_by_xet(error):
+            return None
+        return "The connection to the storage behind the Hub failed"
     if isinstance(error, json.JSONDecodeError):
         return "Something that is not the Hub answered"
     return None
+
+
+def _of_storage(response: Response) -> bool:
+    """Its addresses run out after a while; looking again brings new ones."""
+    from huggingface_hub import constants
+
+    return not str(response.request.url).startswith(f"{constants.ENDPOINT}/")
+
+
+def _refused_by_xet(error: BaseException) -> str | None:
+    """The status and its name, which xet gives in words alone."""
+    found = re.search(r"HTTP status client error \((?!408|429)([^)]+)\)", str(error))
+    return found[1] if found else None
 
 
 def _http_error() -> type[Exception]:
@@ -132,26 +205,35 @@ def failures() -> tuple[type[Exception], ...]:
 
 def _sentence(error: BaseException, repo_id: str, reading: bool) -> str:
     from huggingface_hub.errors import (
+        GatedRepoError,
         HfHubHTTPError,
-        LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
     )
 
     again = "try again" if reading else "push again"
     goes_on = "" if reading else " What is there stays, and the push goes on from it."
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (HubError, _http_error())):
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, HubError):
-        return str(cause)
-    if isinstance(cause, HfHubHTTPError) and not isinstance(error, ValueError):
-        said = f" ({cause.server_message})" if cause.server_message else ""
-        status = cause.response.status_code
-        if reading and isinstance(cause, RepositoryNotFoundError) and status != 403:
+    error = _behind(error)
+    if isinstance(error, HubError):
+        return str(error)
+    if isinstance(error, HfHubHTTPError) and not isinstance(error, ValueError):
+        said = f" ({error.server_message})" if error.server_message else ""
+        status = error.response.status_code
+        if isinstance(error, GatedRepoError):
+            return (
+                f"{repo_id} is gated, and the account of this token was not let in; ask for "
+                "access on its page, or use another token."
+            )
+        if reading and isinstance(error, RepositoryNotFoundError) and status != 403:
             return (
                 f"{repo_id} cannot be fetched from the Hub (it is not there, or the token may not "
                 "see it); check the name and HF_TOKEN."
+            )
+        if status in PASSING or _of_storage(error.response):
+            who = "storage behind the Hub" if _of_storage(error.response) else "Hub"
+            return (
+                f"The {who} still answers {status} after {len(WAITS) + 1} tries{said}; {again} "
+                f"later.{goes_on}"
             )
         if status == 401:
             return (
@@ -168,17 +250,19 @@ def _sentence(error: BaseException, repo_id: str, reading: bool) -> str:
                 f"The token may not write to {repo_id}{said}; use one with write access to "
                 f"{repo_id.split('/')[0]}, or push to a name of your own."
             )
-        if status in PASSING:
-            return (
-                f"The Hub still answers {status} after {len(WAITS) + 1} tries{said}; {again} "
-                f"later.{goes_on}"
-            )
         return f"The Hub refused with {status}{said}; nothing more was changed in {repo_id}."
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so the Hub cannot be reached; unset it."
-    if isinstance(error, (RuntimeError, LocalEntryNotFoundError)) and cause is not None:
-        error = cause  # a failed upload of a file; the connection's error says more
+    if refused := _refused_by_xet(error):
+        return (
+            f"The storage of {repo_id} does not let this token in ({refused}); use another token, "
+            f"or set HF_HUB_DISABLE_XET=1 to go without xet, then {again}.{goes_on}"
+        )
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} on this machine: {error.strerror}; mend that, then {again}."
     text = " ".join(str(error).split()).rstrip(".")
+    if text.startswith("LFS batch API returned errors"):  # one for each file, all the same
+        text = "; ".join(dict.fromkeys(re.findall("`(.*?)[.]?`", f"{text}`"))) or text
     if isinstance(error, (_http_error(), OSError, json.JSONDecodeError)):
         return (
             f"The Hub could not be reached ({text or type(error).__name__}); check the network and "
@@ -187,3 +271,22 @@ def _sentence(error: BaseException, repo_id: str, reading: bool) -> str:
     if reading:
         return f"{repo_id} cannot be read: {text}."
     return f"The Hub refused: {text}. Nothing was released; mend that and push again."
+
+
+def check_card(api: HfApi, text: str) -> None:
+    """Have the Hub look at a card. ``HubError`` says what it does not accept."""
+    from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils._http import get_session, hf_raise_for_status
+
+    answer = get_session().post(
+        f"{api.endpoint}/api/validate-yaml",
+        json={"content": text, "repoType": "dataset"},
+        headers=build_hf_headers(token=api.token),
+    )
+    if answer.status_code == 400:
+        wrong = [str(each.get("message")) for each in answer.json().get("errors", [])]
+        raise HubError(
+            f"The Hub does not accept the card: {'; '.join(wrong).rstrip('.')}. Nothing was "
+            "released; mend README.md on the Hub where that is not the release's, or build again."
+        )
+    hf_raise_for_status(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,28 +10,68 @@ import pyarrow.parquet as pq
 
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData
-from magpie_hub.release import SplitEntry
+from magpie_hub.release import Release, SplitEntry, numbers
 from magpie_hub.validation.splits import Splits
 
-GROUP_BYTES = 64 << 20
-"""A row group holds at most this, uncompressed: the Hub's viewer wants less than 100 MB."""
+GROUP_BYTES = 95 << 20
+"""A row group holds at most this, uncompressed: the Hub's viewer wants less than 100 MB. Each costs
+some 100 kB of changed chunks where a release gets one more column, so there are few."""
 FILE_BYTES = 512 << 20
 """A Parquet file is closed once it holds this much, uncompressed."""
+TAIL_BYTES = 4 << 20
+"""A smaller file at the end of a split is written again with the new rows, so that many small
+releases do not leave many small files."""
+
+Ends = Mapping[tuple[str, str], Sequence[int]]
+"""Where files end, by config and split: the number of the split's rows up to there."""
+
+
+def ends_before(releases: Path, version: str) -> Ends:
+    """Where the files end in the release before ``version`` in ``releases``: a split that only grew
+    then has the same files again, and its new rows in new ones."""
+    found = {numbers(each.version): each for each in Release.beside(releases)}
+    below = [each for each in found if each < numbers(version)]
+    if not below:
+        return {}
+    release = found[max(below)]
+    return {
+        (name, split): _ends(release, entry.files)
+        for name, config in release.manifest.configs.items()
+        for split, entry in config.splits.items()
+    }
+
+
+def _ends(release: Release, files: Sequence[str]) -> tuple[int, ...]:
+    """Those of ``files`` that are not small; none where a file cannot be read."""
+    ends, rows = [], 0
+    for name in files:
+        try:
+            rows += pq.read_metadata(release.path / name).num_rows
+        except (OSError, pa.ArrowInvalid):
+            return ()
+        if release.manifest.files[name].size >= TAIL_BYTES:
+            ends.append(rows)
+    return tuple(ends)
 
 
 class ConfigWriter:
     """The files ``data/<name>/`` of one config under ``folder``: of each table added the rows that
-    ``decided`` takes, each split by itself and in that order.
+    ``decided`` takes, each split by itself and in that order. Files end at ``ends`` too.
 
     ``close`` writes what waits, also where the work failed; after it ``splits`` describes the
     files. ``InvalidData`` where a split has no row, or two of them the same question."""
 
-    def __init__(self, folder: Path, arrow: pa.Schema, decided: Decided) -> None:
+    def __init__(
+        self, folder: Path, arrow: pa.Schema, decided: Decided, ends: Ends | None = None
+    ) -> None:
         self.decided = decided
         cut = decided.cut
         arrow = pa.schema([arrow.field(name) for name in cut.columns])
         home = folder / "data" / cut.name
-        self._splits = {name: _SplitWriter(home, name, arrow) for name in decided.splits}
+        self._splits = {
+            name: _SplitWriter(home, name, arrow, (ends or {}).get((cut.name, name), ()))
+            for name in decided.splits
+        }
         self._folder = folder
         self._first = 0
         asks = {"messages", "prompt"} & set(arrow.names)
@@ -74,28 +114,33 @@ class ConfigWriter:
 
 class _SplitWriter:
     """The files of one split. Rows wait in memory until they fill a row group of ``GROUP_BYTES``;
-    a file ends at ``FILE_BYTES``, so a pool that grew changes none of the files before the last."""
+    a file ends at each of ``ends``, and behind them at ``FILE_BYTES``, so a pool that grew changes
+    none of the files before."""
 
-    def __init__(self, home: Path, name: str, arrow: pa.Schema) -> None:
-        self._home, self._name, self._schema = home, name, arrow
+    def __init__(self, home: Path, name: str, arrow: pa.Schema, ends: Sequence[int]) -> None:
+        self._home, self._name, self._schema, self._ends = home, name, arrow, list(ends)
         self._pending: list[pa.Table] = []
         self._parts: list[Path] = []
         self._open: pq.ParquetWriter | None = None
         self.rows = self._bytes = self._waiting = self._in_file = 0
 
     def add(self, table: pa.Table) -> None:
+        first = self.rows
         self.rows += table.num_rows
         self._bytes += table.nbytes
-        self._pending.append(table)
-        self._waiting += table.nbytes
-        if self._waiting >= GROUP_BYTES:
-            self._flush()
+        while self._ends and self._ends[0] <= self.rows:
+            until = self._ends.pop(0) - first
+            self._wait(table.slice(0, until))
+            self.close()
+            table, first = table.slice(until), first + until
+        self._wait(table)
 
     def close(self) -> None:
+        """End the file with the rows that wait."""
         self._flush()
         if self._open:
             self._open.close()
-            self._open = None
+        self._open, self._in_file = None, 0
 
     def finish(self, folder: Path) -> SplitEntry:
         files = []
@@ -105,22 +150,32 @@ class _SplitWriter:
             files.append(final.relative_to(folder).as_posix())
         return SplitEntry(rows=self.rows, num_bytes=self._bytes, files=tuple(files))
 
+    def _wait(self, table: pa.Table) -> None:
+        for piece in _pieces(table):
+            if self._waiting + piece.nbytes > GROUP_BYTES:
+                self._flush()
+            self._pending.append(piece)
+            self._waiting += piece.nbytes
+
     def _flush(self) -> None:
-        pending = pa.concat_tables(self._pending) if self._pending else None
+        """Write the rows that wait, as one row group."""
+        if not self._pending:
+            return
+        group = pa.concat_tables(self._pending)
+        self._in_file += self._waiting
         self._pending, self._waiting = [], 0
-        for group in _groups(pending) if pending else ():
-            if self._open is None:
-                self._open = self._new_file()
-            self._open.write_table(group, row_group_size=group.num_rows)
-            self._in_file += group.nbytes
-            if self._in_file >= FILE_BYTES:
-                self._open.close()
-                self._open, self._in_file = None, 0
+        if self._open is None:
+            self._open = self._new_file()
+        self._open.write_table(group, row_group_size=group.num_rows)
+        if self._in_file >= FILE_BYTES and not self._ends:
+            self.close()
 
     def _new_file(self) -> pq.ParquetWriter:
         part = self._home / f"{self._name}-{len(self._parts):05d}.part"
         part.parent.mkdir(parents=True, exist_ok=True)
         self._parts.append(part)
+        # Of texts the least and the greatest say nothing, but they are long: not for lists.
+        counted = [each.name for each in self._schema if not pa.types.is_nested(each.type)]
         return pq.ParquetWriter(
             str(part),
             self._schema,
@@ -128,15 +183,16 @@ class _SplitWriter:
             compression_level=3,
             use_content_defined_chunking=True,
             write_page_index=True,
+            write_statistics=counted,
         )
 
 
-def _groups(table: pa.Table) -> Iterator[pa.Table]:
-    """Halves until each is small enough, or a single row."""
-    if table.nbytes <= GROUP_BYTES or table.num_rows <= 1:
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """Halves until each is small beside a row group, or a single row."""
+    if table.nbytes <= GROUP_BYTES // 8 or table.num_rows <= 1:
         if table.num_rows:
             yield table
         return
     half = table.num_rows // 2
-    yield from _groups(table.slice(0, half))
-    yield from _groups(table.slice(half))
+    yield from _pieces(table.slice(0, half))
+    yield from _pieces(table.slice(half))

@@ -10,7 +10,8 @@ from functools import partial
 
 from magpie_hub import choose, cuts, extend, obligations, respond, sample, screen
 from magpie_hub.annotate import compare, judge, language, looks, reward, safety, turns
-from magpie_hub.errors import RecipeError, UsageError
+from magpie_hub.annotate import map as maps
+from magpie_hub.errors import MissingExtra, RecipeError, UsageError
 from magpie_hub.filters import Filter
 from magpie_hub.recipe import Language, Recipe
 from magpie_hub.run import Run, StageInfo
@@ -64,17 +65,31 @@ class Plan:
             except UsageError as error:
                 place = recipe.place("annotate", "duplicates", "against")
                 raise RecipeError(f"{place}: {error}") from error
+        drawn = self._drawn(sampling, looked_at)
         screening = screen.info(recipe, sampling, labels)
         answering = respond.info(recipe, sources.responders, after=sampling, gate=screening)
         further = extend.infos(recipe, sources.asker, answering)
         if not further:
-            return (sampling, *labels, screening, answering, *self._behind(answering))
+            behind = self._behind(answering)
+            return (sampling, *labels, screening, answering, *behind, *drawn)
         behind = self._behind(last := further[-1])
         if sources.judge and recipe.annotate.judge:
             judged = next(stage for stage in labels if stage.name == "judge")
             behind.insert(0, turns.info(recipe.annotate.judge, sources.judge, judged, last))
         behind = [extend.beside(stage, recipe.extend.turns) for stage in behind]
-        return (sampling, *labels, screening, answering, *further, *behind)
+        return (sampling, *labels, screening, answering, *further, *behind, *drawn)
+
+    def _drawn(self, sampling: StageInfo, labels: tuple[StageInfo, ...]) -> list[StageInfo]:
+        """The map comes last, since nothing waits for it."""
+        if (settings := self.recipe.annotate.map) is None:
+            return []
+        try:
+            return [maps.info(self.recipe, settings, sampling, labels)]
+        except MissingExtra:
+            raise
+        except UsageError as error:
+            place = self.recipe.place("annotate", "map", "model")
+            raise RecipeError(f"{place}: {error}") from error
 
     def _behind(self, answering: StageInfo) -> list[StageInfo]:
         """What looks at the answers."""
@@ -144,6 +159,8 @@ class Plan:
             works.append(reward.comparing(run, settings.reward.against, sources.second))
         if not self.by:
             works += rewarding
+        if settings.map:
+            works.append(maps.mapping(run, settings.map, rules))
         return works
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -12,25 +11,18 @@ import pyarrow.compute as pc
 
 from magpie_hub import schema
 from magpie_hub.accounts import accounts, total
-from magpie_hub.answered import dialogues
 from magpie_hub.conversations import told
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.licences import ModelLicense
 from magpie_hub.published import recipe_text
 from magpie_hub.recipe import ConfigSpec
+from magpie_hub.rejections import SAFE, TURNS, guarded, rejections
 from magpie_hub.release import Making, Producer, Provenance
 from magpie_hub.run import Run, RunInfo
 from magpie_hub.stored import is_further_reward, joined, store
 from magpie_hub.yields import yields
 
-SAFE = "safe"
-PAIRED = "preference"
-"""The kind of dataset that publishes two answers."""
-TALKING = "multi_turn"
-"""The kind that publishes only what goes on."""
-
-_UNPUBLISHED = {"screen", "baseline", "overlap", "duplicates"}
-_TURNS = ("ask-", "answer-")
+_UNPUBLISHED = {"screen", "baseline", "overlap", "duplicates", "map"}
 
 
 class Pool(Protocol):
@@ -47,111 +39,47 @@ class Pool(Protocol):
     def config_specs(self) -> Mapping[str, ConfigSpec]: ...
 
 
-def rejections(run: Run) -> dict[str, int]:
-    """How many queries were turned away so far, by reason, most frequent first: by the screen, or
-    because the model gave them no answer."""
-    counts: Counter[str] = Counter()
-    left = {stage.name: set(run.missing(stage.name)) for stage in run.info.stages}
-    for shard in range(run.shard_count):
-        if shard in left["screen"]:
-            continue
-        verdicts = store(run, "screen").read(shard)
-        counts.update(verdicts["reason"].drop_null().to_pylist())
-        if shard not in left.get("respond", {shard}):
-            kept = verdicts.filter(verdicts["kept"])["id"]
-            answers = joined(run, shard, kept, ["respond"])
-            empty = pc.equal(answers["response"], "")
-            if run.has("choose") and shard not in left["choose"]:
-                choices = joined(run, shard, kept, ["choose"])
-                empty = pc.is_null(choices["chosen_place"])
-                if run.recipe.builder == PAIRED:
-                    counts.update(_unpaired(run, choices))
-            counts["no answer"] += pc.sum(empty).as_py() or 0
-            rest = answers.filter(pc.invert(empty))["id"]
-            if run.recipe.builder == TALKING and not any(
-                shard in left[stage] for stage in left if stage.startswith(_TURNS)
-            ):
-                short = _one_turn(run, shard)
-                counts.update(short.values())
-                rest = rest.filter(pc.invert(pc.is_in(rest, pa.array(short, pa.string()))))
-            if _guarded(run) and shard not in left["safety"]:
-                safe = pc.equal(joined(run, shard, rest, ["safety"])["safety"], SAFE)
-                safe = pc.fill_null(safe, False)
-                counts["unsafe"] += len(rest) - (pc.sum(safe).as_py() or 0)
-                rest = rest.filter(safe)
-            if _drops_pii(run) and shard not in left["pii"]:
-                found = joined(run, shard, rest, ["pii"])["pii"].to_pylist()
-                counts["pii"] += sum(map(bool, found))
-    return {reason: count for reason, count in counts.most_common() if count}
-
-
-def _one_turn(run: Run, shard: int) -> dict[str, str]:
-    """By id, why rows have no second turn."""
-    rows = (row for row in dialogues(run, shard, turns=2) if len(row.queries) == 1)
-    return {row.id: f"one turn: {row.ended}" for row in rows}
-
-
-def _unpaired(run: Run, choices: pa.Table) -> Counter[str]:
-    """Why queries with an answer have no pair of them."""
-    counts = Counter(choices["unpaired"].drop_null().to_pylist())
-    # It has no answer to begin with.
-    counts.pop("no answer", None)
-    margins = choices["margin"].drop_null().to_pylist()
-    counts["equal scores"] += sum(not margin for margin in margins)
-    counts["margin"] += sum(0 < margin <= run.recipe.choose.min_margin for margin in margins)
-    return counts
-
-
-def _guarded(run: Run) -> bool:
-    """Whether what the guard does not call safe is kept back."""
-    settings = run.recipe.annotate.safety
-    return settings is not None and not settings.keep
-
-
-def _drops_pii(run: Run) -> bool:
-    settings = run.recipe.annotate.pii
-    return settings is not None and settings.action == "drop"
-
-
 class RunPool:
     """A finished run as the pool of rows that a builder reads.
 
-    ``UsageError`` where a stage is not finished: half a run makes no release.
+    ``UsageError`` where a stage is not finished: half a run makes no release. ``only``: those
+    shards alone, which must be finished, to look at what there is so far.
     """
 
-    def __init__(self, run: Run) -> None:
-        for stage in run.info.stages:
+    def __init__(self, run: Run, *, only: Sequence[int] | None = None) -> None:
+        self._shards = range(run.shard_count) if only is None else only
+        for stage in run.info.stages if only is None else ():
             if missing := run.missing(stage.name):
                 raise UsageError(
                     f"{run.folder} is not finished: {stage.name} has {len(missing)} of "
                     f"{run.shard_count} shards to do; `magpie-hub run RECIPE --out {run.folder}` "
                     "goes on."
                 )
-        self._run = run
+        self.run = run
         self.thinking = "thinking_tokens" in run.stage("respond").columns
         names = [stage.name for stage in run.info.stages]
         self._further = [name for name in names if is_further_reward(name)]
         apart = {*_UNPUBLISHED, *self._further}
-        self._joined = [n for n in names if n not in apart and not n.startswith(_TURNS)]
+        self._joined = [n for n in names if n not in apart and not n.startswith(TURNS)]
 
     def columns(self) -> tuple[str, ...]:
         """The published columns, in the order of the schema."""
-        return schema.in_order(c for stage in self._run.info.stages for c in stage.columns)
+        return schema.in_order(c for stage in self.run.info.stages for c in stage.columns)
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The answered rows, one table a shard in the order of slots, with exactly the schema of
         :meth:`columns`, or those named; a conversation that could not be paired has no
         ``rejected``."""
         wanted = self.columns() if columns is None else schema.in_order(columns)
-        for shard in range(self._run.shard_count):
-            verdicts = store(self._run, "screen").read(shard)
+        for shard in self._shards:
+            verdicts = store(self.run, "screen").read(shard)
             kept = verdicts.filter(verdicts["kept"])["id"]
-            rows = joined(self._run, shard, kept, self._joined, only=self._needed(wanted))
-            rows = told(self._run, shard, rows, thinking=self.thinking)
-            if _guarded(self._run):
+            rows = joined(self.run, shard, kept, self._joined, only=self._needed(wanted))
+            rows = told(self.run, shard, rows, thinking=self.thinking)
+            if guarded(self.run):
                 rows = rows.filter(pc.equal(rows["safety"], SAFE))
             rows = self._without_pii(rows)
-            if self._run.has("choose"):
+            if self.run.has("choose"):
                 rows = self._parted(_scored(rows))
             if self._further and "rewards" in wanted:
                 rows = rows.append_column("rewards", self._rewards(shard, rows))
@@ -161,13 +89,13 @@ class RunPool:
     def _needed(self, wanted: Sequence[str]) -> set[str] | None:
         """The stored columns of which the ``wanted`` ones are made, and those that say which rows
         there are; None for all."""
-        if self._run.has("choose") or self._run.recipe.extend.turns > 1:
+        if self.run.has("choose") or self.run.recipe.extend.turns > 1:
             return None
         texts = ("query", "thinking") if "messages" in wanted else ()
         return {*wanted, *texts, "response", "reward", "safety", "pii"}
 
     def _without_pii(self, rows: pa.Table) -> pa.Table:
-        settings = self._run.recipe.annotate.pii
+        settings = self.run.recipe.annotate.pii
         if settings is None or settings.action == "keep":
             return rows
         found = pc.greater(pc.list_value_length(rows["pii"]), 0)
@@ -181,7 +109,7 @@ class RunPool:
 
     def _parted(self, rows: pa.Table) -> pa.Table:
         """Without the rejected answer where its score is too near."""
-        near = pc.less_equal(rows["margin"], self._run.recipe.choose.min_margin)
+        near = pc.less_equal(rows["margin"], self.run.recipe.choose.min_margin)
         places = pa.array(np.arange(len(rows)), mask=pc.fill_null(near, True).to_numpy())
         for name in ("rejected", "rejected_score", "margin"):
             at = rows.column_names.index(name)
@@ -190,12 +118,12 @@ class RunPool:
 
     def _rewards(self, shard: int, rows: pa.Table) -> pa.Array:
         """Each row's scores, the first model's first."""
-        scores = {self._run.stage("reward").model: rows["reward"].to_pylist()}
+        scores = {self.run.stage("reward").model: rows["reward"].to_pylist()}
         for stage in self._further:
-            found = joined(self._run, shard, rows["id"], [stage])
-            if self._run.has("choose"):
+            found = joined(self.run, shard, rows["id"], [stage])
+            if self.run.has("choose"):
                 found = _scored(found.append_column("chosen_place", rows["chosen_place"]))
-            scores[self._run.stage(stage).model] = found["reward"].to_pylist()
+            scores[self.run.stage(stage).model] = found["reward"].to_pylist()
         made = [
             [{"model": model, "score": score} for model, score in zip(scores, each, strict=True)]
             for each in zip(*scores.values(), strict=True)
@@ -210,13 +138,13 @@ class RunPool:
                 revision=stage.revision,
                 prompt_sha256=stage.prompt_sha256,
             )
-            for stage in self._run.info.stages
+            for stage in self.run.info.stages
             for column in stage.columns
         }
 
     def provenance(self) -> Provenance:
-        recipe, info = self._run.recipe, self._run.info
-        whole = total(accounts(self._run).values())
+        recipe, info = self.run.recipe, self.run.info
+        whole = total(accounts(self.run).values())
         return Provenance(
             name=recipe.name,
             builder=recipe.builder,
@@ -224,14 +152,15 @@ class RunPool:
             license_name=recipe.license_name,
             license_link=recipe.license_link,
             license_decision=recipe.license_decision,
+            gating=recipe.gating,
             model_licenses=writers(info),
             fingerprints={stage.name: stage.fingerprint for stage in info.stages},
             versions=info.versions,
             engines=whole.engines,
             determinism=whole.determinism,
             slots=info.rows,
-            rejected=rejections(self._run),
-            yields=yields(self._run),
+            rejected=rejections(self.run),
+            yields=yields(self.run),
             made=tuple(
                 Making(
                     stage=stage.name,
@@ -244,10 +173,10 @@ class RunPool:
         )
 
     def recipe_text(self) -> str:
-        return recipe_text(self._run)
+        return recipe_text(self.run)
 
     def config_specs(self) -> Mapping[str, ConfigSpec]:
-        return self._run.recipe.configs
+        return self.run.recipe.configs
 
 
 def writers(info: RunInfo) -> tuple[ModelLicense, ...]:

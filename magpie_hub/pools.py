@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magpie_hub import obligations, schema
+from magpie_hub import maps, obligations, schema
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.pool import Pool, RunPool, writers
 from magpie_hub.recipe import ConfigSpec, Recipe
@@ -19,7 +19,7 @@ from magpie_hub.versions import open_release
 
 _ALL = "all"
 _LICENSE = ("license", "license_name", "license_link", "license_decision")
-_SAYS = ("configs", "builder", "name", *_LICENSE)
+_SAYS = ("configs", "builder", "name", "gating", *_LICENSE)
 _LEVELS = (None, "plan", "seeds", "bits")
 
 
@@ -52,6 +52,12 @@ def texts(pool: object) -> dict[str, str]:
     parts = pool.parts if isinstance(pool, Merged) else (pool,)
     names = (f"recipe{f'-{number}' if number > 1 else ''}.yaml" for number in range(1, 1000))
     return {name: part.recipe_text() for name, part in zip(names, parts, strict=False)}  # type: ignore[attr-defined]
+
+
+def plane(pool: Pool) -> pa.Table | None:
+    """Where the questions of a run stand on its map (see ``maps.coordinates``). None of several
+    runs, whose maps are not of one plane."""
+    return maps.coordinates(pool.run) if isinstance(pool, RunPool) else None
 
 
 class Merged:

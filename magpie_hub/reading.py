@@ -10,12 +10,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from magpie_hub.errors import HubError, InvalidData
-from magpie_hub.hub_client import HIDDEN, Report
+from magpie_hub.hub_client import HIDDEN, Report, bounded
 from magpie_hub.release import MANIFEST, FileEntry, Release, file_entry
 from magpie_hub.versions import check_name
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 OURS = ("data/", "assets/")  # where files of a release before are deleted
 READING = 1800.0  # seconds for one row of each config
+AGAIN = (4.0,)  # seconds before another try to load them
 
 
 class Comparison(NamedTuple):
@@ -128,22 +130,28 @@ def fresh_process(code: str, given: object, *, home: Path, secret: str, seconds:
 
 
 def load_back(release: Release, repo_id: str, *, tag: str, secret: str, report: Report) -> None:
-    """Read a row of each config at the tag as a reader does."""
+    """Read a row of each config at the tag as a reader does; once more where that fails."""
     wanted = sorted(name for name, entry in release.manifest.configs.items() if entry.rows)
-    with tempfile.TemporaryDirectory() as home:
-        child = fresh_process(
-            "from magpie_hub import reading; reading.read_rows()",
-            [repo_id, tag, wanted],
-            home=Path(home),
-            secret=secret,
-            seconds=READING,
-        )
-    if child.reason:
-        raise HubError(
-            f"{repo_id} is released as {tag} with the right checksums, but `datasets` cannot load "
-            f"it there: {child.reason}. Push again to try once more."
-        )
-    report(f"Loaded a row of each config at {tag}: {', '.join(wanted)}.")
+    report(f"Loading a row of each config at {tag}, in an empty cache: {', '.join(wanted)}.")
+    for wait in (*AGAIN, None):
+        with tempfile.TemporaryDirectory() as home:
+            child = fresh_process(
+                "from magpie_hub import reading; reading.read_rows()",
+                [repo_id, tag, wanted],
+                home=Path(home),
+                secret=secret,
+                seconds=READING,
+            )
+        if child.reason is None:
+            report(f"Loaded a row of each config at {tag}.")
+            return
+        if wait is not None:
+            report(f"`datasets` could not load it ({child.reason}); once more in {wait:.0f} s.")
+            time.sleep(wait)
+    raise HubError(
+        f"{repo_id} is released as {tag} with the right checksums, but `datasets` cannot load "
+        f"it there: {child.reason}. Push again to try once more."
+    )
 
 
 def read_rows() -> None:
@@ -151,12 +159,16 @@ def read_rows() -> None:
     import datasets
 
     repo_id, tag, configs = json.load(sys.stdin)
-    for config in configs:
-        splits = datasets.load_dataset(
-            f"hf://datasets/{repo_id}", config, revision=tag, streaming=True
-        )
-        for name, rows in splits.items():
-            if next(iter(rows), None) is None:
-                sys.exit(f"split {name} of {config} is empty")
+    try:
+        with bounded(bars=False):
+            for config in configs:
+                splits = datasets.load_dataset(
+                    f"hf://datasets/{repo_id}", config, revision=tag, streaming=True
+                )
+                for name, rows in splits.items():
+                    if next(iter(rows), None) is None:
+                        sys.exit(f"split {name} of {config} is empty")
+    except HubError as error:
+        sys.exit(str(error))
     # A reader that stops early can abort or hang the exit of the interpreter: apache/arrow#45214.
     os._exit(0)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.licences import ModelLicense
+from magpie_hub.recipe.gating import Gating
 
 MANIFEST = "manifest.json"
 
@@ -119,7 +120,8 @@ class Provenance(_Entry):
     that did not pass the screen, by reason; ``versions`` are those of the libraries, ``engines``
     what ran the models, and ``determinism`` what another run would have in common with this one
     (see ``engines.Determinism``). ``license`` is the data's, ``model_licenses`` those of the models
-    whose words are published, and ``license_decision`` why the one may stand with the others."""
+    whose words are published, ``license_decision`` why the one may stand with the others, and
+    ``gating`` the form that its readers fill in."""
 
     name: str
     builder: str
@@ -127,6 +129,7 @@ class Provenance(_Entry):
     license_name: str | None = None
     license_link: str | None = None
     license_decision: str | None = None
+    gating: Gating | None = None
     model_licenses: tuple[ModelLicense, ...] = ()
     fingerprints: dict[str, str]
     versions: dict[str, str]
@@ -148,7 +151,8 @@ class Since(_Entry):
 class Manifest(Provenance):
     """What ``manifest.json`` holds. ``builder_sha256``: of the source of the builder's module;
     ``remarks`` are sentences on what whoever trains on the rows should know; ``since`` is None
-    where no release was there to compare with."""
+    where no release was there to compare with; ``card`` are the ``card_edits.marks`` of README.md,
+    by which it is known where people edited it."""
 
     manifest_version: int = 1
     version: str
@@ -159,6 +163,7 @@ class Manifest(Provenance):
     configs: dict[str, ConfigEntry]
     remarks: tuple[str, ...] = ()
     since: Since | None = None
+    card: dict[str, str] = Field(default_factory=dict)
     files: dict[str, FileEntry]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from magpie_hub import card
+import pyarrow as pa
+
+from magpie_hub import card, card_edits, croissant, plots
 from magpie_hub.errors import StorageError
+from magpie_hub.facts import facts, mapped
 from magpie_hub.release import MANIFEST, FileEntry, Manifest, Release, file_entry, numbers
 from magpie_hub.storage import sync
 
@@ -36,18 +39,39 @@ def appearing(out: Path) -> Iterator[Path]:
 
 
 def describe(
-    folder: Path, manifest: Manifest, *, texts: Mapping[str, str], template: str, releases: Path
+    folder: Path,
+    manifest: Manifest,
+    *,
+    texts: Mapping[str, str],
+    template: str,
+    releases: Path,
+    report: Callable[[str], None],
+    plane: pa.Table | None = None,
 ) -> None:
     """Write ``texts`` by their names, the changelog with the versions before in ``releases``, the
-    card, and the manifest, with the rest of its ``files`` filled in, last: it names the others."""
-    for name, text in texts.items():
+    pictures (``plane`` is where the questions stand on their map), what Croissant asks of those who
+    release data, the card, and the manifest, with the rest of its ``files`` filled in, last: it
+    names the others."""
+    known = facts(folder, manifest)
+    beside = {
+        **texts,
+        "CHANGELOG.md": _changelog(manifest, releases),
+        croissant.FILE: croissant.document(manifest, known),
+    }
+    for name, text in beside.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "CHANGELOG.md").write_text(_changelog(manifest, releases), encoding="utf-8")
+    points = mapped(folder, manifest, plane, most=plots.POINTS) if plane else ()
+    if drawn := plots.pictures(manifest, known, points):
+        if plots.missing():
+            report(plots.INSTALL)
+        else:
+            plots.write(drawn, folder / plots.ASSETS)
     manifest = manifest.model_copy(update={"files": files(folder, manifest.files)})
-    readme = card.render(manifest, card.facts(folder, manifest), template)
+    readme = card.render(manifest, known, template)
     (folder / "README.md").write_text(readme, encoding="utf-8")
-    manifest = manifest.model_copy(update={"files": files(folder, manifest.files)})
+    named = {"files": files(folder, manifest.files), "card": card_edits.marks(readme)}
+    manifest = manifest.model_copy(update=named)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 

@@ -254,6 +254,9 @@ DUPLICATES = pa.schema(
         ("error", pa.string()),
     ]
 )
+MAP = pa.schema(
+    [("id", pa.string()), ("x", pa.float32()), ("y", pa.float32()), ("error", pa.string())]
+)
 _ANSWER: list[tuple[str, pa.DataType]] = [
     ("response", pa.string()),
     ("thinking", pa.string()),

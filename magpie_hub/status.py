@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from magpie_hub.accounts import Account, accounts, seconds_left, total
-from magpie_hub.pool import rejections
+from magpie_hub.rejections import rejections
 from magpie_hub.release import MANIFEST, Yield
 from magpie_hub.run import Run
 from magpie_hub.stored import store

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from magpie_hub.errors import StorageError, UsageError
+from magpie_hub.errors import StorageError, UsageError, said
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -299,8 +299,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 
 def _unreachable(url: str, error: Exception) -> StorageError:
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return StorageError(
-        f"{url} cannot be used ({reason}); check that it exists and that your credentials reach "
-        "it, then run again: what was finished stays."
+        f"{url} cannot be used ({said(error)}); check that it exists and that your credentials "
+        "reach it, then run again: what was finished stays."
     )

@@ -19,6 +19,7 @@ _STORED = {
     "choose": schema.CHOICES,
     "overlap": schema.OVERLAPS,
     "duplicates": schema.DUPLICATES,
+    "map": schema.MAP,
 }
 _TURN = {"ask": schema.FOLLOWUPS, "answer": schema.RESPONSES}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def demo(options: Namespace) -> object:
     from importlib import resources
 
     from magpie_hub.recipe import Recipe
-    from magpie_hub.terminal import show_release
+    from magpie_hub.terminal.releases import show_release
 
     text = (resources.files("magpie_hub.recipes") / "demo.yaml").read_text(encoding="utf-8")
     overrides = [*options.set, *([f"rows={options.rows}"] if options.rows else [])]
@@ -37,7 +38,7 @@ def demo(options: Namespace) -> object:
     run = _advance(recipe, Path(options.out), options)
     release = _demo_release(run)
     show_release(_console(), release)
-    return {"run": str(run.path), "release": str(release.path), "configs": _rows(release)}
+    return {"run": str(run.path), **_made(release)}
 
 
 def _demo_release(run: Run) -> Release:
@@ -83,9 +84,11 @@ def preview(options: Namespace) -> object:
     import tempfile
 
     from magpie_hub.accounts import estimate
-    from magpie_hub.pool import RunPool, rejections
+    from magpie_hub.pool import RunPool
     from magpie_hub.recipe import Recipe
-    from magpie_hub.terminal import show_estimate, show_preview
+    from magpie_hub.rejections import rejections, turned_away
+    from magpie_hub.terminal.preview import show_preview
+    from magpie_hub.terminal.runs import show_estimate
 
     if options.n < 1:
         raise UsageError(f"-n {options.n}: a preview needs at least one row.")
@@ -94,14 +97,14 @@ def preview(options: Namespace) -> object:
     recipe = Recipe.load(options.recipe, overrides=overrides)
     with tempfile.TemporaryDirectory(prefix="magpie-hub-preview-") as folder:
         run = _advance(recipe, Path(folder) / "run", options)
-        tables = list(RunPool(run).shards())
-        rejected = rejections(run)
-        kept = sum(map(len, tables))
-        cost = estimate(run, whole.rows, kept=kept, usd_per_hour=options.usd_per_hour)
-    show_preview(_console(), tables, rejected, asked=options.n)
+        rows = [row for table in RunPool(run).shards() for row in table.to_pylist()]
+        away, rejected = turned_away(run, 0), rejections(run)
+        cost = estimate(run, whole.rows, kept=len(rows), usd_per_hour=options.usd_per_hour)
+    show_preview(_console(), rows, away, rejected, asked=options.n)
     show_estimate(_console(), cost)
     return {
-        "rows": [row for table in tables for row in table.to_pylist()],
+        "rows": rows,
+        "turned_away": [asdict(each) for each in away],
         "rejected": rejected,
         "estimate": cost.model_dump(),
     }
@@ -110,7 +113,7 @@ def preview(options: Namespace) -> object:
 def run(options: Namespace) -> object:
     from magpie_hub.recipe import Recipe
     from magpie_hub.status import status
-    from magpie_hub.terminal import show_status
+    from magpie_hub.terminal.runs import show_status
 
     recipe = Recipe.load(options.recipe, overrides=options.set)
     run = _advance(recipe, options.out or recipe.name, options)
@@ -124,7 +127,7 @@ def run(options: Namespace) -> object:
 def status(options: Namespace) -> object:
     from magpie_hub.run import Run
     from magpie_hub.status import status
-    from magpie_hub.terminal import show_status
+    from magpie_hub.terminal.runs import show_status
 
     now = status(Run.open(options.run), usd_per_hour=options.usd_per_hour)
     show_status(_console(), now)
@@ -146,13 +149,13 @@ def init(options: Namespace) -> object:
 def build(options: Namespace) -> object:
     from magpie_hub.recipe import Recipe
     from magpie_hub.run import Run
-    from magpie_hub.terminal import show_release
+    from magpie_hub.terminal.releases import show_release
 
     recipe = Recipe.load(options.recipe) if options.recipe else None
     runs = [Run.open(each) for each in options.run]
     release = _build_release(runs, options.release_version, recipe, any_version=options.any_version)
     show_release(_console(), release)
-    return {"release": str(release.path), "configs": _rows(release)}
+    return _made(release)
 
 
 def export(options: Namespace) -> object:
@@ -175,7 +178,8 @@ def export(options: Namespace) -> object:
 
 def diff(options: Namespace) -> object:
     from magpie_hub.changes import diff
-    from magpie_hub.terminal import reporter, show_changes
+    from magpie_hub.terminal import reporter
+    from magpie_hub.terminal.releases import show_changes
     from magpie_hub.versions import open_release
 
     report = reporter(_console())
@@ -188,7 +192,8 @@ def diff(options: Namespace) -> object:
 def push(options: Namespace) -> object:
     from magpie_hub import hub
     from magpie_hub.release import Release
-    from magpie_hub.terminal import reporter, show_push
+    from magpie_hub.terminal import reporter
+    from magpie_hub.terminal.releases import show_push
 
     result = hub.push(
         Release.open(options.release),
@@ -203,8 +208,8 @@ def push(options: Namespace) -> object:
 
 
 def verify(options: Namespace) -> object:
-    from magpie_hub.listing import show_verification
     from magpie_hub.terminal import reporter
+    from magpie_hub.terminal.releases import show_verification
     from magpie_hub.verification import require, verify
 
     found = verify(options.repo, options.release_version, report=reporter(_console()))
@@ -213,9 +218,19 @@ def verify(options: Namespace) -> object:
     return found.to_dict()
 
 
-def releases(options: Namespace) -> object:
-    from magpie_hub.listing import show_releases
+def report(options: Namespace) -> object:
+    from magpie_hub.report import report
     from magpie_hub.terminal import reporter
+
+    done = report(options.place, Path(options.out))
+    size = done.size / 1e6
+    reporter(_console())(f"{done.rows:,} rows, {size:.1f} MB, opens from disk: {done.file}")
+    return done.to_dict()
+
+
+def releases(options: Namespace) -> object:
+    from magpie_hub.terminal import reporter
+    from magpie_hub.terminal.releases import show_releases
     from magpie_hub.versions import releases
 
     found = releases(options.repo, report=reporter(_console()))
@@ -223,15 +238,72 @@ def releases(options: Namespace) -> object:
     return [each.to_dict() for each in found]
 
 
-def _console() -> Console:
-    from rich.console import Console
+def compare(options: Namespace) -> object:
+    from magpie_hub.evidence.compare import Settings, compare
+    from magpie_hub.evidence.page import page
+    from magpie_hub.storage import write_atomically
+    from magpie_hub.terminal.comparison import show_comparison
+    from magpie_hub.terminal.live import Watch
 
-    return Console(stderr=True)
+    if options.out and Path(options.out).is_dir():
+        raise UsageError(f"-o {options.out} is a folder; name a file.")
+    settings = Settings(
+        where=options.where,
+        rows=options.rows,
+        scan=options.scan,
+        seed=options.seed,
+        tokenizer=options.tokenizer,
+        embedder=options.embedder,
+        benchmarks=tuple(options.benchmark),
+        judge=options.judge,
+        passes=options.passes,
+        reward=options.reward,
+        engine=_engine(options),
+    )
+    with Watch(_console(), "compare") as progress:
+        found = compare(options.source, settings, progress=progress, report=progress.note)
+    show_comparison(_console(), found)
+    if options.out:
+        write_atomically(Path(options.out), page(found).encode(), durable=False)
+    return found.to_dict()
+
+
+def withdraw(options: Namespace) -> object:
+    from magpie_hub.locks import locked
+    from magpie_hub.run import Run
+    from magpie_hub.terminal import reporter
+    from magpie_hub.withdrawal import read_ids, withdraw
+
+    report = reporter(_console())
+    ids = read_ids(Path(options.ids), options.reason)
+    run = Run.open(options.run) if options.run else None
+    folder = Path(options.out or f"{options.repo.rpartition('/')[2]}-withdrawn")
+    with ExitStack() as locks:
+        if run is not None:
+            locks.enter_context(locked(run.path))
+        found = withdraw(
+            options.repo,
+            ids,
+            folder if run is None else run.path / "releases",
+            version=options.release_version,
+            sampled=None if run is None else run.stage("sample").fingerprint,
+            dry_run=options.dry_run,
+            report=report,
+        )
+    for line in found.lines():
+        report(line)
+    return found.to_dict()
+
+
+def _console() -> Console:
+    from magpie_hub.terminal import console
+
+    return console()
 
 
 def _advance(recipe: Recipe, out: str | Path, options: Namespace) -> Run:
     from magpie_hub import pipeline
-    from magpie_hub.terminal import Watch
+    from magpie_hub.terminal.live import Watch
 
     asked = vars(options)
     engine, until = _engine(options), asked.get("until", "annotate")
@@ -309,5 +381,15 @@ def _build_release(
         return build(pool, version, folder, kind=kind, report=report, any_version=any_version)
 
 
-def _rows(release: Release) -> dict[str, int]:
-    return {name: config.rows for name, config in release.manifest.configs.items()}
+def _made(release: Release) -> dict[str, Any]:
+    """What :func:`show_release` tells, as JSON; ``files`` counts the manifest too."""
+    manifest = release.manifest
+    return {
+        "release": str(release.path),
+        "version": manifest.version,
+        "configs": {name: config.rows for name, config in manifest.configs.items()},
+        "slots": manifest.slots,
+        "rejected": manifest.rejected,
+        "files": len(manifest.files) + 1,
+        "bytes": sum(entry.size for entry in manifest.files.values()),
+    }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magpie_hub.errors import HubError, InvalidData, UsageError
-from magpie_hub.hub_client import Report, connect, patiently
-from magpie_hub.release import MANIFEST, Manifest, Release, numbers
+from magpie_hub.hub_client import Report, connect, failures, patiently
+from magpie_hub.release import MANIFEST, Manifest, Release, file_entry, numbers
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -120,29 +120,88 @@ def _dates(api: HfApi, repo_id: str, revision: str) -> dict[str, str]:
     return {each.commit_id: each.created_at.isoformat(timespec="seconds") for each in commits}
 
 
+def fetch(
+    repo_id: str,
+    version: str | None,
+    wanted: Callable[[Manifest], Iterable[str]],
+    *,
+    token: str | None = None,
+    report: Report,
+) -> tuple[Release, bool]:
+    """A release in the cache of huggingface_hub, with its files ``wanted``, and whether it comes
+    from there alone: where the Hub cannot be asked, the copy of exactly this version is taken.
+    Without a version it is the newest, which only the Hub knows."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    with connect(repo_id, token, reading=True) as (api, _):
+        cached = version and try_to_load_from_cache(
+            repo_id, MANIFEST, revision=f"v{version}", repo_type="dataset"
+        )
+
+        def known() -> dict[str, str]:
+            return tags(api, repo_id)
+
+        try:
+            # What is there already need not wait for a Hub that may come back.
+            there = known() if isinstance(cached, str) else patiently(known, report)
+            commit = commit_of(there, repo_id, version)
+            release = _at(api, repo_id, version or [*there][-1], commit)
+            files = list(wanted(release.manifest))
+            api.snapshot_download(
+                repo_id, repo_type="dataset", revision=commit, allow_patterns=files
+            )
+        except failures() as error:
+            if not isinstance(cached, str) or isinstance(error, RepositoryNotFoundError):
+                raise
+            release = Release.open(Path(cached).parent)
+            if not all((release.path / file).is_file() for file in wanted(release.manifest)):
+                raise
+            report(f"The Hub cannot be asked; {repo_id} v{version} comes from the cache.")
+            return release, True
+    return release, False
+
+
+def _at(api: HfApi, repo_id: str, version: str, commit: str) -> Release:
+    """Asked for by its tag, so that the cache knows the tag's commit when the Hub is away."""
+    file = manifest_file(api, repo_id, f"v{version}")
+    if file is None:
+        raise no_manifest(repo_id, version)
+    if file.parent.name != commit:
+        raise HubError(f"v{version} of {repo_id} moved while it was read; try again.")
+    return Release.open(file.parent)
+
+
+def check_file(release: Release, name: str, where: str) -> None:
+    """``HubError`` where a file of the cache is not what was released."""
+    file = release.path / name
+    if file_entry(file) != release.manifest.files.get(name):
+        raise HubError(
+            f"{file} is not what {where} released; delete it with the file that it links to, and "
+            "load again."
+        )
+
+
 def open_release(place: str | Path, *, report: Report = lambda line: None) -> Release:
-    """A folder, or what the Hub has under ``ORG/NAME@vX.Y.Z``; without a version the newest."""
+    """A folder, or what the Hub has under ``ORG/NAME@vX.Y.Z``; without a version the newest. Where
+    the Hub cannot be asked, a copy of exactly that version in the cache does."""
     named = re.fullmatch(f"({_NAME})(?:@v?({_VERSION}))?", str(place), re.ASCII)
     if Path(place).exists() or not named:
         return Release.open(place)
     repo_id, version = named.groups()
     try:
-        with connect(repo_id, None, reading=True) as (api, _):
-            known = patiently(lambda: tags(api, repo_id), report)
-            commit = commit_of(known, repo_id, version)
-            if manifest_file(api, repo_id, commit) is None:
-                raise no_manifest(repo_id, version or [*known][-1])
-            folder = api.snapshot_download(
-                repo_id,
-                repo_type="dataset",
-                revision=commit,
-                allow_patterns=[MANIFEST, "recipe*.yaml", "data/*"],
-            )
+        release, cached = fetch(repo_id, version, _rows_and_recipes, report=report)
     except HubError as error:
         if version is not None:
             raise
         raise HubError(f"{error} Nor is there a folder {place}.") from error
-    return Release.open(folder)
+    for name in _rows_and_recipes(release.manifest) if cached else ():
+        check_file(release, name, f"{repo_id} v{version}")
+    return release
+
+
+def _rows_and_recipes(manifest: Manifest) -> list[str]:
+    return [name for name in manifest.files if re.fullmatch(r"data/.+|recipe[^/]*\.yaml", name)]
 
 
 def config_named(manifest: Manifest, name: str | None, where: str) -> str:

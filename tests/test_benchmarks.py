@@ -285,3 +285,11 @@ def test_a_build_picks_the_rows_that_datasets_picks_for_less() -> None:
     assert found["ratio"] > 4
     parts = [run["parts"]["all"] for run in found["runs"]]
     assert len(parts) == 2 and len({part["digest"] for part in parts}) == 1
+
+
+@pytest.mark.slow
+def test_a_new_version_adds_little_more_than_its_rows() -> None:
+    found = benchmark("bytes", "--quick")
+    assert 0.05 < found["ours"]["rows"] <= 0.06 and found["ours"]["column"] <= 0.005
+    assert found["ours"].keys() == found["theirs"].keys()
+    assert found["theirs"]["rows"] > 0.5

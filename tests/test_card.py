@@ -14,7 +14,10 @@ from markdown_it import MarkdownIt
 
 from magpie_hub import card
 from magpie_hub.builder import build
+from magpie_hub.card import markdown
+from magpie_hub.facts import facts
 from magpie_hub.release import MANIFEST, Release, Yield
+from magpie_hub.visible import visible
 from tests.builders.pool import HandPool, Spec, row
 
 HOSTILE = (
@@ -92,12 +95,14 @@ def test_what_a_reader_needs_stands_in_order(tmp_path: Path) -> None:
     text = readme(HandPool(), tmp_path)
     headings = re.findall(r"^#+ (.+)$", text.split("---\n", 2)[2], re.M)
     assert headings == [
-        "handmade", "Load", "Rows", "Columns", "How it was made", "Statistics",
-        "Limitations, measured", "Licence and obligations", "Reproduce", "Citation",
+        "Handmade", "Load", "Configs", "Rows", "Columns", "How it was made", "The funnel",
+        "Statistics", "Limitations and biases, measured", "Licence and obligations", "Reproduce",
+        "Changelog", "Citation",
     ]  # fmt: skip
     for shown in (
         'load_dataset("ORG/handmade", "filtered", split="train", revision="v1.0.0")  # 12 rows',
-        "| `filtered` (default) | 12 | good questions whose answer is liked | `quality >= ",
+        "| `filtered` (default) | 12 | good questions whose answer is liked | quality at least "
+        "average; reward above 0; the answer ends by itself | `quality >= ",
         "| exact duplicate | 2 |",
         "| `quality >= 'average'` | 24 | 15 | 9 |",
         "| Math | 50.0 % | 37.5 % |",
@@ -129,7 +134,7 @@ def paid(folder: Path, *yields: Yield) -> str:
     """The card of the release in ``folder`` with these yields in its manifest."""
     release = build(HandPool(), "1.0.0", folder / "1.0.0", kind="sft", report=lambda line: None)
     manifest = release.manifest.model_copy(update={"yields": yields})
-    return card.render(manifest, card.facts(release.path, manifest), "sft.md.jinja")
+    return card.render(manifest, facts(release.path, manifest), "sft.md.jinja")
 
 
 def test_how_steering_and_decoding_paid(tmp_path: Path) -> None:
@@ -172,7 +177,7 @@ def test_hostile_rows_show_as_text(tmp_path: Path) -> None:
         )
         assert seen.links == {"https://arxiv.org/abs/2406.08464"}
         for hostile in three:
-            assert card.visible(hostile).rstrip("\n") in [code.rstrip("\n") for code in seen.code]
+            assert visible(hostile).rstrip("\n") in [code.rstrip("\n") for code in seen.code]
         assert not re.search(r"[\u202a-\u202e\u2066-\u2069\u200b\x00\x07\x1b]", text)
         assert yaml.safe_load(text.split("---\n")[1])["license"] == "apache-2.0"
 
@@ -180,7 +185,7 @@ def test_hostile_rows_show_as_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_words_in_a_line(hostile: str) -> None:
     hostile = hostile.replace("\n", " ")
-    for escaped in (card.text(hostile), card.code(hostile)):
+    for escaped in (markdown.text(hostile), markdown.code(hostile)):
         seen = Seen(MarkdownIt("commonmark", {"html": True}).render(f"a {escaped} z"))
         assert seen.tags <= {"p", "code"} and not seen.links
         cells = MarkdownIt().enable("table").render(f"| h | i |\n|---|---|\n| {escaped} | z |")
@@ -215,4 +220,4 @@ def test_long_messages_are_cut_and_say_so(tmp_path: Path) -> None:
 
 def test_nothing_is_printed_by_accident() -> None:
     with pytest.raises(TypeError, match="without a filter"):
-        card._finalize(0.5)
+        markdown.finalize(0.5)

@@ -8,8 +8,9 @@ from magpie_hub import pipeline
 from magpie_hub.answered import Candidate, candidates, dialogues
 from magpie_hub.choose import by_reward, by_vote
 from magpie_hub.errors import RecipeError
-from magpie_hub.pool import RunPool, rejections
+from magpie_hub.pool import RunPool
 from magpie_hub.recipe import Choose, Recipe
+from magpie_hub.rejections import rejections
 from magpie_hub.run import Run
 from magpie_hub.stored import store
 from tests.conftest import Silent, small

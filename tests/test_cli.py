@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -79,9 +80,12 @@ def test_preview_shows_conversations_and_writes_nothing(
     preview = ("preview", str(recipe_file), "-n", "6", "--usd-per-hour", "2", "--json")
     shown = command(*preview, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
-    assert "user: " in shown.stderr and "assistant: " in shown.stderr
+    assert "\nuser\n  " in shown.stderr and "\nassistant\n  " in shown.stderr
     got = json.loads(shown.stdout)
     assert len(got["rows"]) + sum(got["rejected"].values()) == 6
+    assert Counter(each["reason"] for each in got["turned_away"]) == got["rejected"]
+    for row in got["rows"]:
+        assert row["messages"][0]["content"].split()[0] in shown.stderr
     assert sorted(tmp_path.rglob("*")) == before
     whole = got["estimate"]
     assert (whole["rows"], whole["measured_on"], whole["kept"]) == (48, 6, 8 * len(got["rows"]))
@@ -99,7 +103,9 @@ def test_status_tells_costs_where_a_price_is_given(
     assert now["usd_per_1000_kept"] == pytest.approx(3 * now["hours_per_1000_kept"])
     assert now["determinism"] == "bits"
     assert now["stages"][0]["account"]["new_tokens"] > 48
-    assert "device-hours per 1,000" in err and "another run has the same bytes" in err
+    usd = f"({now['usd_per_1000_kept']:,.2f} USD) per 1,000"
+    told = " ".join(err.split())
+    assert f"device-hours {usd}" in told and "another run has the same bytes" in told
 
 
 def test_parts_do_what_they_can_and_the_last_ends_the_run(

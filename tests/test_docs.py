@@ -2,6 +2,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import UnionType
 from typing import Union, get_args, get_origin
@@ -10,9 +11,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from magpie_hub import cuts, presets, schema, steering
+from magpie_hub.changes import Changes
 from magpie_hub.filter_presets import FILTERS
+from magpie_hub.hub import PushResult
 from magpie_hub.kind import MagpieBuilder
 from magpie_hub.recipe import Recipe
+from magpie_hub.status import Status
+from magpie_hub.verification import Verification
+from magpie_hub.versions import Released
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -108,3 +114,18 @@ def test_the_page_on_builders_has_all_that_a_builder_declares() -> None:
     assert names[:5] == declared
     used = {"plan", "tables", "decide", "BUILDER_CONFIG_CLASS"}
     assert set(names[5:]) == set(own) - used - set(declared)
+
+
+def test_the_page_on_output_has_the_keys_of_each_document() -> None:
+    page = (DOCS / "output.md").read_text(encoding="utf-8")
+    told = {
+        name: re.findall(r"`(\w+)`", keys)
+        for names, keys in cells(page, 2)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    models = {"status": Status, "run": Status, "diff": Changes}
+    records = {"push": PushResult, "verify": Verification, "releases": Released}
+    for verb, model in models.items():
+        assert told[verb] == list(model.model_fields)
+    for verb, record in records.items():
+        assert told[verb] == [each.name for each in fields(record)]

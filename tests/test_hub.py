@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from magpie_hub.card_edits import BEGIN, END
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.hub import push
 from magpie_hub.release import (
@@ -96,13 +97,17 @@ def rows(count: int) -> list[dict[str, object]]:
 
 
 def build(
-    path: Path, version: str = "1.0.0", shards: Iterable[int] = (40,), license: str = "apache-2.0"
+    path: Path,
+    version: str = "1.0.0",
+    shards: Iterable[int] = (40,),
+    license: str = "apache-2.0",
+    configs: Iterable[str] = ("all", "filtered"),
 ) -> Path:
     """A small release: rows in ``shards`` of these sizes, the even ones also in ``filtered``."""
     every = rows(sum(shards))
-    parts = {"all": list(shards), "filtered": [sum(shards)]}
+    parts = {name: list(shards) if name == "all" else [sum(shards)] for name in configs}
     kept = {"all": every, "filtered": every[::2]}
-    configs, cards, infos = {}, [], []
+    entries, cards, infos = {}, [], []
     for name, part in parts.items():
         (path / "data" / name).mkdir(parents=True)
         files, start = [], 0
@@ -118,7 +123,7 @@ def build(
         cards.append({"config_name": name, **default, "data_files": data_files})
         split = {"name": "train", "num_bytes": 100 * count, "num_examples": count}
         infos.append({"config_name": name, "features": FEATURES, "splits": [split]})
-        configs[name] = ConfigEntry(
+        entries[name] = ConfigEntry(
             default=bool(default),
             where=None,
             description=name,
@@ -126,13 +131,14 @@ def build(
             splits={"train": SplitEntry(rows=count, num_bytes=100 * count, files=tuple(files))},
         )
     front = {"license": license, "configs": cards, "dataset_info": infos}
-    card = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n# magpie-demo {version}\n"
+    body = f"{BEGIN}\n\n# magpie-demo {version}\n\n{END}\n"
+    card = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{body}"
     (path / "README.md").write_text(card)
     (path / "recipe.yaml").write_text("name: magpie-demo\nrows: 40\n")
     (path / "CHANGELOG.md").write_text(f"# {version}\n")
     (path / "assets").mkdir()
     (path / "assets" / f"funnel-{version}.png").write_bytes(b"\x89PNG\r\n" + version.encode())
-    write_manifest(path, version, configs)
+    write_manifest(path, version, entries)
     return path
 
 
@@ -316,13 +322,86 @@ def test_readers_get_each_version_as_it_was_released(
     assert older.code == 4 and "v1.1.0" in older.said
 
 
+def test_what_people_write_into_the_card_stays(hub: Hub, client: Client, tmp_path: Path) -> None:
+    assert client.push(build(tmp_path / "1.0.0")).code == 0
+    card = (tmp_path / "1.0.0" / "README.md").read_text()
+    edited = (
+        card.replace("---\n", "---\npretty_name: Demo # ours\n", 1)
+        .replace(BEGIN, f"Read this first.\n\n{BEGIN}")
+        .replace(END, f"{END}\n\n## Cite\n\nLike this.")
+    )
+    add_commit(hub, "README.md", edited.encode())
+    newer = build(tmp_path / "1.1.0", "1.1.0", shards=(40, 20))
+    ran = client.push(newer)
+    assert ran.code == 0, ran.said
+    assert "What people wrote into README.md on the Hub stays in it." in ran.said
+    tree = hub.store.repo(REPO).resolve("v1.1.0").tree
+    merged = hub.store.file(tree["README.md"]).read_text()
+    for words in ("pretty_name: Demo # ours\n", "Read this first.", "## Cite\n\nLike this."):
+        assert words in merged
+    assert "# magpie-demo 1.1.0" in merged and "# magpie-demo 1.0.0" not in merged
+    front = yaml.safe_load(merged.split("---\n")[1])
+    assert front["dataset_info"][0]["splits"][0]["num_examples"] == 60
+    manifest = Manifest.model_validate_json((newer / MANIFEST).read_bytes())
+    for name, entry in manifest.files.items():
+        if name != "README.md":
+            assert file_entry(hub.store.file(tree[name])) == entry
+
+    again = client.push(newer)
+    assert again.result["already"] is True and again.result["uploaded_files"] == 0
+    assert releases(hub) == ["Release v1.1.0", "Add README.md", "Release v1.0.0"]
+
+
+def test_a_card_that_cannot_be_read_is_not_overwritten(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    hub.store.create(REPO, private=False, user="ann")
+    for content, said in ((b"---\nno: [end\n---\n", "no YAML"), (b"\xff\xfe", "no UTF-8")):
+        add_commit(hub, "README.md", content)
+        ran = client.push(build(tmp_path / said))
+        assert ran.code == 4 and said in ran.said and "Traceback" not in ran.said
+    assert releases(hub) == ["Add README.md"] * 2
+
+
+def test_a_long_upload_shows_how_far_it_is_and_goes_on(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    release = build(tmp_path / "1.0.0", shards=(40, 20))
+    code = PUSH.replace("path, repo_id", "hub.BATCH_FILES = 2\npath, repo_id")
+    stdin = json.dumps([str(release), REPO, {}])
+    hub.faults.order(Fault("^PUT", skip=2, times=1000))
+    first = client.run(code, stdin=stdin)
+    assert first.code == 4 and "still answers 503" in first.said
+    assert "Uploaded 4 of 8 files" in first.said and "Uploaded 6 of" not in first.said
+    hub.faults.clear()
+    hub.journal.clear()
+    again = client.run(code, stdin=stdin)
+    assert "Uploaded 6 of 8 files" in again.said
+    assert len(hub.journal.find("^PUT", host="storage")) == 2  # of four
+    assert one_release(hub, release)
+
+
+def test_a_repository_that_the_token_cannot_see_is_said(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    hub.store.create(REPO, private=False, user="ann")
+    unseen = {"X-Error-Code": "RepoNotFound"}
+    hub.faults.order(Fault("^GET .*/refs", status=404, headers=unseen, times=1000))
+    ran = client.push(build(tmp_path / "1.0.0"))
+    assert ran.code == 4 and "cannot be seen with this token" in ran.said
+    assert len(hub.journal.find("/repos/create")) == 1
+
+
 def test_a_dry_run_changes_nothing(hub: Hub, client: Client, tmp_path: Path) -> None:
     release = build(tmp_path / "1.0.0")
     ran = client.push(release, dry_run=True)
     assert ran.result["dry_run"] is True and ran.result["uploaded_files"] == 7
     assert "does not exist yet" in ran.said and "To upload: 7 files" in ran.said
     assert not hub.store.exists(REPO)
-    assert hub.journal.writes() == []
+    assert [r.path for r in hub.journal.writes()] == ["/api/validate-yaml"]  # it only looks at it
+
+    wrong = client.push(build(tmp_path / "wrong", license="llama-3"), dry_run=True)
+    assert wrong.code == 4 and '"license" must be one of' in wrong.said
 
 
 def test_a_plan_compares_with_the_hub(hub: Hub, client: Client, tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sources() -> set[str]:
-    """The files that must be installed, by where they land."""
+    """The files that must be installed, by where they land; the example cards are for readers of
+    the repository."""
     homes = {
         "magpie_hub": "magpie_hub",
         "builders": "magpie_hub/builders",
@@ -51,7 +52,7 @@ def sources() -> set[str]:
         f"{home}/{file.relative_to(ROOT / top).as_posix()}"
         for top, home in homes.items()
         for file in (ROOT / top).rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        if file.is_file() and not {"__pycache__", "examples"} & {*file.parts}
     }
 
 
@@ -61,6 +62,7 @@ def test_the_wheel_holds_the_whole_package_and_one_name(dist: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {"magpie_hub", f"magpie_hub-{PROJECT['version']}.dist-info"}
     assert sources() <= set(names)
+    assert not [name for name in names if "/examples/" in name]
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -113,7 +115,7 @@ def test_every_requirement_has_bounds_and_a_tested_version() -> None:
         assert f"\n{name[0].lower().replace('_', '-')}==" in tested
     assert set(extras) == {
         *("transformers", "vllm", "ray", "server"),
-        *("annotate", "neighbors", "lingua", "train", "dev"),
+        *("annotate", "map", "neighbors", "plots", "lingua", "train", "dev"),
     }
 
 

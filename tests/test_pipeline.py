@@ -10,7 +10,8 @@ from magpie_hub import pipeline
 from magpie_hub.builder import build
 from magpie_hub.engines import EngineSpec
 from magpie_hub.errors import DamagedShard, RecipeError, RunMismatch, UsageError
-from magpie_hub.pool import RunPool, rejections
+from magpie_hub.pool import RunPool
+from magpie_hub.rejections import rejections
 from magpie_hub.run import Run
 from magpie_hub.status import status
 from magpie_hub.stored import store

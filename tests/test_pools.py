@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -194,4 +193,24 @@ def test_a_release_on_the_hub(hub: Hub, tmp_path: Path) -> None:
     newest, first, *gone = done.stdout.splitlines()
     assert (newest, first) == ("30 handmade", "24 handmade")
     assert len(gone) == 1 and gone[0].startswith("org/gone cannot be fetched from the Hub (")
-    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+    # Without the Hub: exactly the version that was asked for, where its copy is whole.
+    data = "data/all/train-00000-of-00001.parquet"
+    cached = (tmp_path / "home").glob(f"**/snapshots/*/{data}")
+    (newer,) = (file for file in cached if pl.read_parquet(file).height == 30)
+    newer.resolve().write_bytes(newer.read_bytes().replace(b"made", b"mode"))
+    hub.journal.clear()
+    away = tmp_path / "away"
+    away.mkdir()
+    names = ["org/made@v1.0.0", "org/made@v1.1.0", "org/made@v1.2.0", "org/made"]
+    env |= {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, *names], env=env, capture_output=True, text=True, cwd=away
+    )
+    assert done.returncode == 0, done.stderr
+    whole, damaged, lacking, newest = done.stdout.splitlines()
+    assert whole == "24 handmade"
+    assert damaged.startswith(str(newer)) and "is not what org/made v1.1.0 released" in damaged
+    assert lacking == "HF_HUB_OFFLINE is set, so the Hub cannot be reached; unset it."
+    assert newest == f"{lacking} Nor is there a folder org/made."
+    assert hub.journal.requests == []

@@ -7,8 +7,8 @@ from magpie_hub import pipeline
 from magpie_hub.engines import Completion, EngineSpec, Request, Task
 from magpie_hub.errors import RecipeError
 from magpie_hub.models import Model
-from magpie_hub.pool import rejections
 from magpie_hub.recipe import Recipe
+from magpie_hub.rejections import rejections
 from magpie_hub.run import Run
 from magpie_hub.status import status
 from magpie_hub.stored import joined, store

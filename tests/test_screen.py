@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magpie_hub import models, sample, schema, template
-from magpie_hub.pool import rejections
+from magpie_hub.rejections import rejections
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.screen import Firsts, Rules, info, screening
 from magpie_hub.stage import Local

@@ -136,9 +136,9 @@ def test_deriving_takes_no_time_beside_loading() -> None:
     template.derive(tokenizer)
     times = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.process_time()
         template.derive(tokenizer)
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     assert min(times) < 0.05
 
 

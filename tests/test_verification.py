@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from magpie_hub.card_edits import marks
 from magpie_hub.release import MANIFEST, Manifest
 from tests.builders.pool import HandPool, Spec
 from tests.hub.faults import Fault
@@ -40,9 +41,12 @@ def refused(ran: Ran, first: str) -> list[str]:
 
 
 def rewritten(release: Path) -> Path:
-    """With a manifest that names the files as they are now."""
+    """With a manifest that names the files as they are now, and knows its card."""
     manifest = Manifest.model_validate_json((release / MANIFEST).read_bytes())
     write_manifest(release, "1.0.0", manifest.configs)
+    manifest = Manifest.model_validate_json((release / MANIFEST).read_bytes())
+    card = marks((release / "README.md").read_text())
+    (release / MANIFEST).write_text(manifest.model_copy(update={"card": card}).model_dump_json())
     return release
 
 
@@ -57,7 +61,8 @@ def test_a_release_as_it_was_pushed_passes(hub: Hub, client: Client, tmp_path: P
     assert result["commit"] == hub.store.repo(REPO).resolve("v1.0.0").id
     assert 4 < result["ids"] <= 20 and result["files"] == 8
     assert f"The Hub is {hub.url} (HF_ENDPOINT)" in found.said
-    assert "v1.0.0 is what was released: 8 files" in found.said
+    assert "v1.0.0 is what was released." in found.said
+    assert "8 that the manifest names" in found.said and "all 40, filtered 20" in found.said
     # every data file came over the wire, none from a cache, and nothing was written
     tree = hub.store.repo(REPO).resolve("v1.0.0").tree
     data = {entry.lfs for name, entry in tree.items() if name.startswith("data/")}
@@ -87,16 +92,43 @@ def test_changed_missing_and_foreign_files(hub: Hub, client: Client, tmp_path: P
     assert extra[:2] == ["files", "card"] and "load" in extra
 
 
-def test_a_card_that_counts_wrong(hub: Hub, client: Client, tmp_path: Path) -> None:
+def test_a_card_that_counts_wrong_and_every_config_is_tried(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
     release = build(tmp_path / "1.0.0")
     card = release / "README.md"
-    card.write_text(card.read_text().replace("num_examples: 20", "num_examples: 21"))
+    card.write_text(card.read_text().replace("num_examples: 40", "num_examples: 41"))
     publish(hub, rewritten(release), REPO)
     found = verify(client)
-    keys = refused(found, "The card at v1.0.0 says 21 for num_examples of train of filtered")
-    assert keys == ["card", "load"]
-    assert "cannot load filtered at v1.0.0" in json.loads(found.out)["faults"][1]["sentence"]
-    assert json.loads(found.out)["rows"] == {"all": {"train": 40}}
+    keys = refused(found, "The card at v1.0.0 says 41 for num_examples of train of all")
+    sentences = [fault["sentence"] for fault in json.loads(found.out)["faults"]]
+    assert keys == ["card", "load"] and sentences[1].startswith("`datasets` cannot load all at")
+    assert json.loads(found.out)["rows"] == {"filtered": {"train": 20}}
+    assert "also (load): `datasets` cannot load all" in " ".join(found.said.split())
+
+
+def test_a_card_that_people_edited(hub: Hub, client: Client, tmp_path: Path) -> None:
+    release = build(tmp_path / "1.0.0")
+    ours = (release / "README.md").read_text()
+    publish(hub, rewritten(release), REPO)
+    theirs = ours.replace("---\n", "---\n# theirs\npretty_name: Birds\n", 1) + "\nThanks.\n"
+    replace(hub, REPO, "v1.0.0", "README.md", theirs.replace("\n", "\r\n").encode())
+    found = verify(client)
+    assert found.result["card_edited"] is True and found.result["faults"] == []
+    assert "the card carries edits by people outside our part" in " ".join(found.said.split())
+    other = theirs.replace("# magpie-demo 1.0.0", "# magpie-demo 9").replace("apache-2.0", "mit")
+    replace(hub, REPO, "v1.0.0", "README.md", other.encode())
+    found = verify(client)
+    assert refused(found, "is not the release's in what is ours (license, text)") == ["card"]
+    assert json.loads(found.out)["card_edited"] is False
+
+
+def test_a_card_of_a_release_without_marks(hub: Hub, client: Client, tmp_path: Path) -> None:
+    release = build(tmp_path / "1.0.0")
+    publish(hub, release, REPO)
+    text = (release / "README.md").read_bytes() + b"\nThanks.\n"
+    replace(hub, REPO, "v1.0.0", "README.md", text)
+    assert refused(verify(client), "README.md is not what the manifest describes") == ["card"]
 
 
 def test_other_types_than_the_manifest_says(hub: Hub, client: Client, tmp_path: Path) -> None:
@@ -159,7 +191,9 @@ def test_a_stale_cache_is_named_and_never_believed(
 def test_a_hub_that_goes_away_before_the_load(hub: Hub, client: Client, tmp_path: Path) -> None:
     publish(hub, build(tmp_path / "1.0.0"), REPO)
     hub.faults.order(Fault("^(GET|HEAD) .*parquet$", status=403, times=100))
-    assert refused(verify(client), "`datasets` cannot load all at v1.0.0") == ["load"]
+    found = verify(client)
+    assert refused(found, "`datasets` cannot load all at v1.0.0") == ["load", "load"]
+    assert "cannot load filtered" in json.loads(found.out)["faults"][1]["sentence"]
 
 
 def test_what_the_builder_makes_passes_and_loads(hub: Hub, client: Client, tmp_path: Path) -> None:

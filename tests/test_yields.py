@@ -15,7 +15,7 @@ from magpie_hub.pool import RunPool
 from magpie_hub.release import Yield
 from magpie_hub.run import Run
 from magpie_hub.stored import joined, store
-from magpie_hub.terminal import show_yields
+from magpie_hub.terminal.runs import show_yields
 from tests.conftest import Silent, small
 
 STEER = """sample.steer=[

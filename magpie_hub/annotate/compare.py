@@ -28,6 +28,7 @@ from magpie_hub.recipe import Contamination, Duplicates, Neighbors, Recipe
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.screen import Rules, rules_keys
 from magpie_hub.stage import Whole
+from magpie_hub.storage import Folder
 from magpie_hub.stored import joined, store
 
 NEIGHBORS = ("min_neighbor_distance", "nearest_id", "repeat_count")
@@ -60,7 +61,7 @@ def neighboring(run: Run, settings: Neighbors, rules: Rules) -> Whole:
     length 1, as in Magpie's own sets."""
 
     def make(shards: Sequence[int]) -> Iterator[pa.Table]:
-        index, _ = _filled(run, settings, rules)
+        index, _ = filled(run, run.stage("neighbors"), settings, rules)
         index.compute()
         arrow = store(run, "neighbors").schema
         for shard in shards:
@@ -78,15 +79,13 @@ def neighboring(run: Run, settings: Neighbors, rules: Rules) -> Whole:
     return Whole("neighbors", make)
 
 
-def _filled(run: Run, settings: Neighbors, rules: Rules) -> tuple[Index, Embedder]:
+def filled(run: Run, stage: StageInfo, settings: Neighbors, rules: Rules) -> tuple[Index, Embedder]:
     """The vectors of all queries that break no rule, those that are missing made now, and what
-    makes them."""
+    makes them; ``stage`` asks for them."""
     embedder = Embedder(settings.model, revision=settings.revision)
-    stage = run.stage("neighbors")
-    made = json.dumps([stage.after, stage.keys["model"], stage.keys["threshold"]])
-    fingerprint = hashlib.blake2b(made.encode(), digest_size=16).hexdigest()
+    folder, fingerprint = place(run, stage, settings)
     index = Index(
-        run.folder.child(f"neighbors/{fingerprint[:12]}"),
+        folder,
         dimensions=embedder.dimensions,
         fingerprint=fingerprint,
         threshold=settings.threshold,
@@ -97,6 +96,13 @@ def _filled(run: Run, settings: Neighbors, rules: Rules) -> tuple[Index, Embedde
         rows = [Row(places[name], name, query) for name, query in rules.survivors(shard)]
         index.put(shard, rows, embedder.embed)
     return index, embedder
+
+
+def place(run: Run, stage: StageInfo, settings: Neighbors) -> tuple[Folder, str]:
+    """Where the vectors for ``stage`` are, and the fingerprint that they have there."""
+    made = json.dumps([stage.after, stage.keys["model"], f"{settings.threshold:g}"])
+    fingerprint = hashlib.blake2b(made.encode(), digest_size=16).hexdigest()
+    return run.folder.child(f"neighbors/{fingerprint[:12]}"), fingerprint
 
 
 def overlap_info(settings: Contamination, sample: StageInfo, neighbors: StageInfo) -> StageInfo:
@@ -125,7 +131,7 @@ def overlapping(run: Run, settings: Contamination, near: Neighbors, rules: Rules
 
     def make(shards: Sequence[int]) -> Iterator[pa.Table]:
         every = [item for each in settings.against for item in items.read(each)]
-        index, embedder = _filled(run, near, rules)
+        index, embedder = filled(run, run.stage("overlap"), near, rules)
         known = meaning.Meanings(every, embedder.embed([i.text for i in every]), under=under)
         arrow = store(run, "overlap").schema
         for shard in shards:
@@ -242,7 +248,7 @@ def _near_links(
     places = np.flatnonzero(near)
     if not len(places):
         return np.empty((0, 2), dtype=np.int64)
-    index, embedder = _filled(run, settings, rules)
+    index, embedder = filled(run, run.stage("neighbors"), settings, rules)
     with tempfile.TemporaryDirectory() as folder:
         shape = (len(places), embedder.dimensions)
         vectors = np.memmap(Path(folder, "vectors"), np.float32, "w+", shape=shape)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from magpie_hub.errors import HubError, UsageError
+from magpie_hub.errors import HubError, UsageError, said
 from magpie_hub.recipe import Items
 
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
@@ -44,10 +44,9 @@ def read(source: Items) -> list[Item]:
             revision=source.revision,
         )
     except (OSError, ValueError) as error:  # what datasets raises for what it cannot reach or find
-        reason = " ".join(str(error).split()).rstrip(".")
         raise HubError(
-            f"{source.name} cannot be loaded from {source.hub} ({reason}); give its items as a "
-            "file, or leave it out."
+            f"{source.name} cannot be loaded from {source.hub} ({said(error)}); give its items as "
+            "a file, or leave it out."
         ) from error
 
 

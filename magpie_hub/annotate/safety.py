@@ -10,7 +10,7 @@ import re
 
 from magpie_hub.answered import Answered, Message, dialogues
 from magpie_hub.engines import Decoding, Request
-from magpie_hub.pool import SAFE
+from magpie_hub.rejections import SAFE
 from magpie_hub.run import Run, StageInfo
 from magpie_hub.stage import Asking, ReadSource, Steps
 

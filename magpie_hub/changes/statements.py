@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from magpie_hub.card import visible
 from magpie_hub.changes.result import Changes, ColumnChange, LabelShift, Level, Statement
 from magpie_hub.changes.rows import RowChanges
+from magpie_hub.visible import one_line
 
 LONGEST = 120
 """Characters of a foreign text in a line."""
@@ -59,7 +59,7 @@ def statements(found: Changes) -> Iterator[Statement]:
 
 def plain(value: object) -> str:
     """Foreign text on one line, with nothing in it that is not seen."""
-    line = " ".join(visible(str(value)).split())
+    line = one_line(str(value))
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from magpie_hub.errors import MissingExtra, UsageError
+from magpie_hub.errors import MissingExtra, UsageError, said
 from magpie_hub.models import Model, resolve
 from magpie_hub.neighbors.block import Vectors
 
@@ -147,10 +147,9 @@ def _open(model: Model, device: str | None) -> SentenceTransformer:
         with _quiet():
             return SentenceTransformer(str(model.path), device=device)
     except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         raise UsageError(
-            f"{model.ref} cannot be opened as an embedding model ({reason}); name one made for "
-            "sentence-transformers."
+            f"{model.ref} cannot be opened as an embedding model ({said(error)}); name one made "
+            "for sentence-transformers."
         ) from error
 
 

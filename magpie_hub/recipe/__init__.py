@@ -19,6 +19,7 @@ from magpie_hub.errors import RecipeError
 from magpie_hub.layout import MAX_PERIOD, Layout, pattern
 from magpie_hub.origin import Origin, dotted, explain, override
 from magpie_hub.recipe.configs import ConfigSpec
+from magpie_hub.recipe.gating import Gating
 from magpie_hub.recipe.labels import (
     Against,
     Annotate,
@@ -27,6 +28,7 @@ from magpie_hub.recipe.labels import (
     Items,
     Judge,
     Language,
+    Map,
     Neighbors,
     Passes,
     Pii,
@@ -55,9 +57,11 @@ __all__ = [
     "Contamination",
     "Duplicates",
     "Extend",
+    "Gating",
     "Items",
     "Judge",
     "Language",
+    "Map",
     "Neighbors",
     "Passes",
     "Pii",
@@ -97,7 +101,8 @@ class Recipe(Part):
 
     ``license`` is the data's, by the Hub's identifier; with ``other`` the terms have a name and a
     link. ``license_decision`` is the reason why it may stand where the source model's licence asks
-    for another, or is not known."""
+    for another, or is not known. ``gating`` is the form that readers fill in, where the repository
+    is set to ask for it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$")]
     builder: str = "sft"
@@ -107,6 +112,7 @@ class Recipe(Part):
     license_name: str | None = Field(None, min_length=1)
     license_link: str | None = Field(None, min_length=1)
     license_decision: str | None = Field(None, min_length=1)
+    gating: Gating | None = None
     rows: int = Field(ge=1)
     seed: int = Field(0, ge=0)
     shard_rows: int = Field(1000, ge=1)

@@ -120,6 +120,15 @@ class Neighbors(Part):
     threshold: float = Field(0.05, ge=0, le=4)
 
 
+class Map(Part):
+    """Every query's place on a map of all of them, by the embeddings of ``model``; without one, by
+    those of ``neighbors``."""
+
+    model: str | None = None
+    revision: str | None = None
+    seed: int = 0
+
+
 class Duplicates(Part):
     """Queries that nearly repeat another are turned away: from a Jaccard similarity of ``jaccard``
     of their words on, and from neighbours less than ``neighbors`` apart. ``against`` are other
@@ -135,6 +144,7 @@ class Annotate(Part):
     contamination: Contamination | None = None
     judge: Judge | None = None
     neighbors: Neighbors | None = None
+    map: Map | None = None
     duplicates: Duplicates | None = None
     text: Text | None = None
     pii: Pii | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from magpie_hub.errors import UsageError
+from magpie_hub.errors import UsageError, said
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -163,8 +163,9 @@ class Renderer:
             )
         # What a template does with a message that it was not written for is any of these.
         except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
-            said = " ".join(str(error).split()).rstrip(".")
-            raise UsageError(f"the chat template refuses this conversation: {said}.") from error
+            raise UsageError(
+                f"the chat template refuses this conversation: {said(error)}."
+            ) from error
 
     def _message(self, message: Message) -> dict[str, object]:
         content = message["content"]

@@ -6,7 +6,8 @@ import pytest
 from magpie_hub import models, template
 from magpie_hub.annotate.safety import read_verdict
 from magpie_hub.engines import Completion, Request
-from magpie_hub.pool import RunPool, rejections
+from magpie_hub.pool import RunPool
+from magpie_hub.rejections import rejections
 from magpie_hub.run import Run
 from magpie_hub.stored import store
 from tests.templates.tokenizers import build

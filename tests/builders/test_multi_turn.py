@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,21 @@ from magpie_hub.builder import build
 from magpie_hub.endings import DRIFT, NOTHING
 from magpie_hub.errors import RecipeError
 from magpie_hub.plan import Plan
-from magpie_hub.pool import RunPool, rejections
-from magpie_hub.recipe import Recipe
+from magpie_hub.rejections import rejections
 from magpie_hub.release import Provenance, Release
+from tests.builders.demo import demo, released
 from tests.builders.pool import COLUMNS, HandPool, row
 from tests.conftest import Silent
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "demo-multi-turn.yaml"
-
-
-def recipe(*overrides: str) -> Recipe:
-    return Recipe.load(RECIPE, overrides=overrides)
+recipe = partial(demo, "multi-turn")
 
 
 @pytest.mark.slow
 def test_the_demo_loads_with_its_turns_and_their_labels(tmp_path: Path) -> None:
     smaller = recipe("rows=16", "shard_rows=8", "configs.filtered.where=turns = 3")
     run = pipeline.run(smaller, tmp_path / "run", progress=Silent())
-    folder = run.path / "releases" / "1.0.0"
-    release = build(RunPool(run), "1.0.0", folder, kind="multi_turn", report=lambda _: None)
-    loaded = datasets.load_dataset(str(folder), "all", cache_dir=str(tmp_path))["train"]
+    release = released(run)
+    loaded = datasets.load_dataset(str(release.path), "all", cache_dir=str(tmp_path))["train"]
     assert len(loaded) == release.manifest.configs["all"].rows >= 8
     for each in loaded:
         roles = [message["role"] for message in each["messages"]]

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import datasets
 import pytest
 
 from magpie_hub import pipeline, schema
-from magpie_hub.builder import build
 from magpie_hub.errors import RecipeError
-from magpie_hub.pool import RunPool, rejections
-from magpie_hub.recipe import Recipe
+from magpie_hub.pool import RunPool
+from magpie_hub.rejections import rejections
 from magpie_hub.release import Release
 from magpie_hub.run import Run
+from tests.builders.demo import demo, released
 from tests.conftest import Silent
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "demo-preference.yaml"
-
-
-def recipe(*overrides: str) -> Recipe:
-    return Recipe.load(RECIPE, overrides=overrides)
+recipe = partial(demo, "preference")
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def release(run: Run) -> Release:
-    return build(
-        RunPool(run),
-        "1.0.0",
-        run.path / "releases" / "1.0.0",
-        kind="preference",
-        report=lambda _: None,
-    )
+    return released(run)
 
 
 def test_each_config_loads_with_pairs(release: Release, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -11,16 +12,12 @@ from magpie_hub import pipeline, schema
 from magpie_hub.builder import build
 from magpie_hub.errors import RecipeError
 from magpie_hub.pool import RunPool
-from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
 from magpie_hub.run import Run
+from tests.builders.demo import demo, released
 from tests.conftest import Silent
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "demo-reasoning.yaml"
-
-
-def recipe(*overrides: str) -> Recipe:
-    return Recipe.load(RECIPE, overrides=overrides)
+recipe = partial(demo, "reasoning")
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def release(run: Run) -> Release:
-    return build(
-        RunPool(run),
-        "1.0.0",
-        run.path / "releases" / "1.0.0",
-        kind="reasoning",
-        report=lambda _: None,
-    )
+    return released(run)
 
 
 def test_each_row_loads_with_its_thinking_apart(release: Release, tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def squash(app: Hub, request: Request, repo: str, name: str) -> Reply:
     return Reply({})
 
 
-def _described(found: Repo, at: Commit, path: str, expand: bool) -> dict[str, Any]:
+def _described(app: Hub, found: Repo, at: Commit, path: str, expand: bool) -> dict[str, Any]:
     entry = at.tree.get(path)
     if entry is None:
         answer: dict[str, Any] = {"type": "directory", "path": path, "oid": at.id, "size": 0}
@@ -259,6 +259,8 @@ def _described(found: Repo, at: Commit, path: str, expand: bool) -> dict[str, An
         answer = {"type": "file", "path": path, "oid": entry.oid, "size": entry.size}
         if entry.lfs:
             answer["lfs"] = {"oid": entry.lfs, "size": entry.size, "pointerSize": 134}
+            if stored := app.store.xet.find(entry.lfs):
+                answer["xetHash"] = stored.hash
         last = found.last_change(at, path) if expand else at
     if expand:
         answer["lastCommit"] = {"id": last.id, "title": last.title, "date": last.date}
@@ -287,7 +289,7 @@ def tree(app: Hub, request: Request, repo: str, rev: str, path: str = "") -> Rep
         query = urlencode(request.query | {"cursor": str(start + app.page_size)})
         headers["Link"] = f'<{app.url}{request.path}?{query}>; rel="next"'
     expand = request.query.get("expand", "").lower() == "true"
-    return Reply([_described(found, at, name, expand) for name in page], headers=headers)
+    return Reply([_described(app, found, at, name, expand) for name in page], headers=headers)
 
 
 @routes.add("GET", "/api/datasets/{repo:repo}/tree/{rev}/{path:rest}")
@@ -306,7 +308,7 @@ def paths_info(app: Hub, request: Request, repo: str, rev: str) -> Reply:
         for path in form.get("paths", [])
         if path in at.tree or any(file.startswith(f"{path}/") for file in at.tree)
     ]
-    return Reply([_described(found, at, path, expand) for path in known])
+    return Reply([_described(app, found, at, path, expand) for path in known])
 
 
 @routes.add("GET", "/api/datasets/{repo:repo}/commits/{rev}")
@@ -342,4 +344,7 @@ def resolve(app: Hub, request: Request, repo: str, rev: str, path: str) -> Reply
         "X-Linked-Size": str(entry.size),
         "Location": f"{app.storage.url}/{quote(entry.lfs)}?{SIGNATURE}",
     }
+    if stored := app.store.xet.find(entry.lfs):
+        token = f"{app.url}/api/datasets/{repo}/xet-read-token/{at.id}"
+        headers |= {"X-Xet-Hash": stored.hash, "Link": f'<{token}>; rel="xet-auth"'}
     return Reply(status=302, headers=headers)

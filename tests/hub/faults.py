@@ -5,7 +5,7 @@
 | status | an answer with ``status`` and ``headers``; the request itself has no effect |
 | reset  | the connection closes; the request has no effect                            |
 | cut    | the connection closes after ``after`` bytes of the body, sent or received   |
-| lost   | the connection closes without an answer, but the request took effect        |
+| lost   | the request took effect, but of its answer only ``after`` bytes come        |
 | delay  | the answer comes after ``seconds``                                          |
 """
 

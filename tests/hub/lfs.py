@@ -1,9 +1,10 @@
-"""Large files: the batch call at the Hub, and the storage host (another origin, as on the Hub),
-whose addresses are signed and which must never see a token."""
+"""Large files: the batch call at the Hub and xet's tokens, and the storage host (another origin, as
+on the Hub), whose addresses are signed and which must never see a token."""
 
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from tests.hub.store import Refusal
@@ -53,6 +54,28 @@ def verify(app: Hub, request: Request, repo: str) -> Reply:
     wanted = request.json()
     app.store.lfs_entry(wanted["oid"], wanted["size"])
     return Reply({})
+
+
+@hub.add("GET", "/api/datasets/{repo:repo}/xet-write-token/{rev}")
+def write_token(app: Hub, request: Request, repo: str, rev: str) -> Reply:
+    app.writable(request, repo)
+    return _token(app.store.xet.url)
+
+
+@hub.add("GET", "/api/datasets/{repo:repo}/xet-read-token/{rev}")
+def read_token(app: Hub, request: Request, repo: str, rev: str) -> Reply:
+    app.readable(request, repo, contents=True).resolve(rev)
+    return _token(app.store.xet.copy_url())
+
+
+def _token(url: str) -> Reply:
+    end = int(time.time()) + 3600
+    headers = {
+        "X-Xet-Cas-Url": url,
+        "X-Xet-Access-Token": "xet-granted",
+        "X-Xet-Token-Expiration": str(end),
+    }
+    return Reply({"casUrl": url, "accessToken": "xet-granted", "exp": end}, headers=headers)
 
 
 def _granted(request: Request) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
+from magpie_hub import card_edits
 from tests.hub.server import Hub
 from tests.hub.store import LFS_SUFFIXES, Entry
 
@@ -24,6 +26,32 @@ def publish(hub: Hub, release: Path, repo_id: str, version: str = "1.0.0") -> st
         repo.refs[f"refs/tags/v{version}"] = made.id
         hub.store.save(repo)
         return made.id
+
+
+def change(hub: Hub, repo_id: str, files: Mapping[str, bytes], title: str) -> None:
+    """A commit of somebody else's on main."""
+    with hub.store.lock:
+        repo = hub.store.repo(repo_id)
+        head = repo.resolve("main")
+        tree = head.tree | {name: _entry(hub, name, content) for name, content in files.items()}
+        repo.add("refs/heads/main", tree, title, "", "ann", head.id)
+        hub.store.save(repo)
+
+
+def whole(hub: Hub, repo_id: str, revision: str, release: Path) -> bool:
+    """Whether a reader gets all of ``release`` there, byte for byte, and nothing else from data/;
+    the card may hold more."""
+    tree = hub.store.repo(repo_id).resolve(revision).tree
+    files = {f.relative_to(release).as_posix(): f for f in release.rglob("*") if f.is_file()}
+    if {
+        name for name in tree if name.startswith("data/")
+    } - files.keys() or files.keys() - tree.keys():
+        return False
+    there = {name: hub.store.file(tree[name]).read_bytes() for name in files}
+    card = there.pop("README.md").decode()
+    return card_edits.holds(card, files["README.md"].read_bytes().decode()) and all(
+        content == files[name].read_bytes() for name, content in there.items()
+    )
 
 
 def replace(hub: Hub, repo_id: str, revision: str, name: str, content: bytes | None) -> None:

@@ -36,9 +36,10 @@ TOKENS = {
 
 class Hub:
     """``part_size``: larger files go up in parts; ``quota``: larger files are refused;
-    ``page_size``: of a tree listing. A test may set each, and add to ``tokens``."""
+    ``page_size``: of a tree listing; ``xet``: clients use it, not classic LFS. A test may set each,
+    and add to ``tokens``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, port: int = 0) -> None:
         self.store = Store(root)
         self.tokens = dict(TOKENS)
         self.faults = Faults()
@@ -46,10 +47,11 @@ class Hub:
         self.part_size: int | None = None
         self.quota: int | None = None
         self.page_size = 1000
+        self.xet = False
         self.parts: dict[str, dict[int, bytes]] = {}
         # another name as well as another port: huggingface_hub 1.x compares the names alone
         self.storage = Host("storage", lfs.storage, self, "localhost")
-        self.hub = Host("hub", api.routes + lfs.hub, self, guard=self.store.lock)
+        self.hub = Host("hub", api.routes + lfs.hub, self, guard=self.store.lock, port=port)
 
     @property
     def url(self) -> str:
@@ -77,7 +79,8 @@ class Hub:
                 "HOME": str(home),
                 "HF_HOME": str(home / "hf"),
                 "HF_ENDPOINT": self.url,
-                "HF_HUB_DISABLE_XET": "1",
+                "HF_HUB_DISABLE_XET": "0" if self.xet else "1",
+                "HF_XET_CLIENT_RETRY_BASE_DELAY": "10ms",
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
                 "HF_HUB_DISABLE_UPDATE_CHECK": "1",

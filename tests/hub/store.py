@@ -2,6 +2,7 @@
 
 ROOT/blobs/<git sha1>       small files
 ROOT/lfs/<sha256>           large files; all repositories share them, as on the Hub
+ROOT/xet                    those that came by xet, from where they are put together when needed
 ROOT/repos/<org>--<name>.json
 """
 
@@ -16,6 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tests.hub.xet import Xet
 
 LFS_SUFFIXES = (".parquet", ".arrow", ".png", ".jpg", ".zip", ".gz", ".zst")
 LFS_SIZE = 10 * 1024 * 1024
@@ -127,6 +130,7 @@ class Store:
         self.lock = threading.RLock()
         for name in ("blobs", "lfs", "repos"):
             (root / name).mkdir(parents=True, exist_ok=True)
+        self.xet = Xet(root / "xet")
 
     # contents
 
@@ -148,6 +152,8 @@ class Store:
 
     def lfs_entry(self, sha256: str, size: int) -> Entry:
         file = self.lfs_file(sha256)
+        if not file.is_file() and (data := self.xet.content(sha256)) is not None:
+            self.add_lfs(sha256, data)
         if not file.is_file() or file.stat().st_size != size:
             raise Refusal(400, f"LFS object {sha256} was not uploaded.")
         return Entry(git_oid(pointer(sha256, size)), size, sha256)

@@ -112,8 +112,9 @@ class Routes:
 
 
 class Host(ThreadingHTTPServer):
-    """One origin on a free port of loopback. ``app`` is the first argument of each route, and has
-    the journal and the faults; routes run one at a time where there is a ``guard``."""
+    """One origin on loopback; ``port`` 0 is a free one. ``app`` is the first argument of each
+    route, and has the journal and the faults; routes run one at a time where there is a
+    ``guard``."""
 
     daemon_threads = False  # so that server_close() waits for the threads
 
@@ -124,8 +125,9 @@ class Host(ThreadingHTTPServer):
         app: Hub,
         address: str = "127.0.0.1",
         guard: AbstractContextManager[Any] | None = None,
+        port: int = 0,
     ) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", port), Handler)
         self.name, self.routes, self.app, self.address = name, routes, app, address
         self.guard = guard or nullcontext()
         self.errors: list[BaseException] = []
@@ -206,9 +208,11 @@ class Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "lost":
             if fault.act:
                 fault.act()
-            return self._hang_up()
+            if fault.after == 0:
+                return self._hang_up()
         request.status = reply.status
-        self._send(request, reply, fault.after if fault and fault.kind == "cut" else None)
+        cut = fault.after if fault and fault.kind in ("cut", "lost") else None
+        self._send(request, reply, cut)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
