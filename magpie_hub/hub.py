@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rich.filesize import decimal
+
 from magpie_hub.errors import HubError, InvalidData
 from magpie_hub.hub_client import DEFAULT_ENDPOINT, Report, check_card, connect, patiently
 from magpie_hub.reading import load_back, published_files
@@ -224,7 +226,7 @@ class _Push:
             files += len(batch)
             count += sum(sizes[each.path_in_repo] for each in batch)
             if len(batch) < len(adds):
-                self.report(f"Uploaded {files} of {len(adds)} files, {_size(count)}.")
+                self.report(f"Uploaded {files} of {len(adds)} files, {decimal(count)}.")
 
     def _pull_request(self, seen: Plan) -> PushResult | None:
         """The one that an earlier push opened for the same release."""
@@ -283,8 +285,4 @@ def _batches(
 
 
 def _amount(files: Mapping[str, int]) -> str:
-    return f"{len(files)} files, {_size(sum(files.values()))}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+    return f"{len(files)} files, {decimal(sum(files.values()))}"

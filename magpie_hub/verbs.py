@@ -219,12 +219,14 @@ def verify(options: Namespace) -> object:
 
 
 def report(options: Namespace) -> object:
+    from rich.filesize import decimal
+
     from magpie_hub.report import report
     from magpie_hub.terminal import reporter
 
     done = report(options.place, Path(options.out))
-    size = done.size / 1e6
-    reporter(_console())(f"{done.rows:,} rows, {size:.1f} MB, opens from disk: {done.file}")
+    size = decimal(done.size)
+    reporter(_console())(f"{done.rows:,} rows, {size}, opens from disk: {done.file}")
     return done.to_dict()
 
 

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.filesize import decimal
+
 from magpie_hub import hub, reduced, withdrawn
 from magpie_hub.errors import HubError, InvalidData, UsageError
 from magpie_hub.hub_client import Report, connect, patiently
@@ -83,7 +85,7 @@ class WithdrawalResult:
             yield f"{len(self.before):,} of these ids are withdrawn already; {tag} is without them."
         else:
             verb = "would be" if self.dry_run else "are"
-            yield f"{len(self.ids):,} rows {verb} gone from {tag}: {named(self.ids)}."
+            yield f"Rows that {verb} gone from {tag}: {len(self.ids):,} ({named(self.ids)})."
             lost = ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
             yield f"Rows by config: {lost}; data files written anew: {self.files:,}."
             if self.before:
@@ -218,7 +220,7 @@ def _fetch(
     published_files(release, repo_id)
     files = {n: entry for n, entry in release.manifest.files.items() if not reduced.anew(n)}
     size = sum(entry.size for entry in files.values())
-    report(f"Fetching v{version} of {repo_id}: {len(files)} files, {size / 1e6:,.1f} MB.")
+    report(f"Fetching v{version} of {repo_id}: {len(files)} files, {decimal(size)}.")
     api.snapshot_download(
         repo_id,
         repo_type="dataset",
@@ -273,7 +275,7 @@ def _made(
             )
         report(f"{out} was made by an earlier try.")
         return release
-    report(f"Writing {out}: {len(lost.files)} data files anew, the others as they are.")
+    report(f"Writing {out}: data files made anew: {len(lost.files)}; the others stay as they are.")
     return reduced.reduce(newest, lost, withdrawals, out.name, out, releases=history, report=report)
 
 

@@ -34,12 +34,12 @@ annotate:
 
 
 def test_a_release_names_folders_and_never_their_paths(tmp_path: Path) -> None:
-    chat, reward = tmp_path / "secret" / "My-Chat", tmp_path / "secret" / "My-Reward"
+    chat, reward = tmp_path / "of-mine-alone" / "My-Chat", tmp_path / "of-mine-alone" / "My-Reward"
     for name, folder in (("chat", chat), ("reward", reward)):
         shutil.copytree(models.resolve(f"bundled:{name}").path, folder)
     card = "---\nlicense: llama3.1\nbase_model: meta-llama/Llama-3.1-8B\n---\n"
     (chat / "README.md").write_text(card)
-    items = tmp_path / "secret" / "items.txt"
+    items = tmp_path / "of-mine-alone" / "items.txt"
     items.write_text("Who wrote this benchmark?\n")
     text = TEXT.format(model=chat, reward=reward, items=items)
     with pytest.raises(RecipeError, match="x.yaml, line 4, license: apache-2.0 does not carry the"):
@@ -51,7 +51,7 @@ def test_a_release_names_folders_and_never_their_paths(tmp_path: Path) -> None:
         RunPool(run), "1.0.0", tmp_path / "release", kind="sft", report=lambda line: None
     )
     for file in release.path.rglob("*"):
-        assert file.is_dir() or b"secret" not in file.read_bytes(), file
+        assert file.is_dir() or b"of-mine-alone" not in file.read_bytes(), file
     written = (release.path / "recipe.yaml").read_text()
     assert "# My-Chat is a folder; its card names meta-llama/Llama-3.1-8B as its base.\n" in written
     document = yaml.safe_load(written)

@@ -51,7 +51,7 @@ def test_the_make_targets_are_there() -> None:
         assert re.search(rf"^{target}:", makefile, re.M)
 
 
-@pytest.mark.parametrize("part", ["demo", "truth", "card"])
+@pytest.mark.parametrize("part", ["demo", "truth"])
 def test_what_was_measured_is_filled_in(part: str) -> None:
     found = re.search(rf"<!-- {part} -->\n(.*?)<!-- /{part} -->", README, re.S)
     assert found and len(found[1].split()) > 20

@@ -81,6 +81,7 @@ class Reader:
         self.environment = environment | {
             "PATH": f"{binaries}:{environment['PATH']}",
             "COLUMNS": COLUMNS,
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
             "PYTHONPATH": "",
         }
         self.folder = folder

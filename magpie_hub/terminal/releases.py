@@ -42,6 +42,7 @@ def show_release(console: Console, release: Release) -> None:
         {
             "the release": str(release.path),
             "its card": str(release.path / "README.md"),
+            "look inside": f"magpie-hub report {release.path}",
             "load it": f'load_dataset("{release.path}", "{next(iter(manifest.configs))}")',
             "publish it": f"magpie-hub push {release.path} ORG/NAME",
         },

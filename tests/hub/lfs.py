@@ -104,8 +104,8 @@ def complete(app: Hub, request: Request, oid: str) -> Reply:
     announced = [part["partNumber"] for part in request.json()["parts"]]
     if announced != sorted(parts):
         raise Refusal(400, "The announced parts are not those that were uploaded.")
+    # the parts stay: another who uploads the same file may be about to complete it as well
     app.store.add_lfs(oid, b"".join(parts[number] for number in announced))
-    del app.parts[oid]
     return Reply({})
 
 
