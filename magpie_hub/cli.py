@@ -264,4 +264,58 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--reward", metavar="MODEL", help="scores the answers of all sources")
     running(compare)
+
+    train = verb("train", "fine-tune a base model on a config of a release")
+    train.add_argument(
+        "source", metavar="SOURCE", help="a release's folder or ORG/NAME@vX.Y.Z, with :CONFIG"
+    )
+    train.add_argument("--base", required=True, metavar="MODEL", help="a Hub id or a folder")
+    train.add_argument("--method", required=True, metavar="METHOD", help="sft or dpo")
+    train.add_argument(
+        "--preset", default="paper", metavar="NAME", help="of settings; default: %(default)s"
+    )
+    train.add_argument("--config", metavar="NAME", help="default: the release's own default")
+    train.add_argument(
+        "--out", metavar="DIR", help="goes on with what is there; default: BASE-CONFIG-METHOD"
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting, such as epochs=1; may be repeated; see docs/train.md",
+    )
+    train.add_argument("--lora", action="store_true", help="train an adapter and merge it")
+    train.add_argument(
+        "--chat-template",
+        metavar="FILE|NAME",
+        help="a Jinja file, chatml or llama3; default: the base's own, or chatml",
+    )
+
+    evaluate = verb("evaluate", "judge a model's answers to a benchmark's prompts")
+    evaluate.add_argument("model", metavar="MODEL", help="a Hub id or a folder")
+    evaluate.add_argument(
+        "--against",
+        metavar="MODEL|FILE",
+        help="an opponent, or a file of its answers; default: those that came with the prompts",
+    )
+    evaluate.add_argument(
+        "--prompts",
+        required=True,
+        metavar="FILE|NAME",
+        help="a file, or alpaca-eval, arena-hard, wildbench or mt-bench; see docs/evaluate.md",
+    )
+    evaluate.add_argument("--judge", metavar="MODEL", help="compares the answers of both sides")
+    evaluate.add_argument("--second-judge", metavar="MODEL", help="to see how far two agree")
+    evaluate.add_argument(
+        "--out", default="magpie-evaluate", metavar="DIR", help="default: %(default)s"
+    )
+    evaluate.add_argument(
+        "--max-tokens", type=int, default=2048, metavar="N", help="of a turn; default: 2048"
+    )
+    evaluate.add_argument("--seed", type=int, default=0, metavar="S", help="of the intervals")
+    evaluate.add_argument(
+        "--gamed", metavar="FILE", help="AlpacaEval's df_gamed.csv, with the difficulties"
+    )
+    running(evaluate)
     return parser

@@ -270,6 +270,48 @@ def compare(options: Namespace) -> object:
     return found.to_dict()
 
 
+def train(options: Namespace) -> object:
+    from magpie_hub.evidence.presets import settings
+    from magpie_hub.evidence.training import train
+    from magpie_hub.terminal import reporter
+
+    done = train(
+        options.source,
+        options.base,
+        method=options.method,
+        settings=settings(options.method, options.preset, options.set, lora=options.lora),
+        config=options.config,
+        out=options.out,
+        chat_template=options.chat_template,
+        report=reporter(_console()),
+    )
+    # Of several processes one tells what they did.
+    options.json = options.json and done.first
+    return done.to_dict()
+
+
+def evaluate(options: Namespace) -> object:
+    from magpie_hub.evidence.evaluate import Settings, evaluate
+    from magpie_hub.terminal.evaluation import show_evaluation
+    from magpie_hub.terminal.live import Watch
+
+    settings = Settings(
+        against=options.against,
+        judge=options.judge,
+        second_judge=options.second_judge,
+        max_tokens=options.max_tokens,
+        seed=options.seed,
+        gamed=options.gamed,
+        engine=_engine(options),
+    )
+    with Watch(_console(), "evaluate") as progress:
+        found = evaluate(
+            options.model, options.prompts, Path(options.out), settings, progress=progress
+        )
+    show_evaluation(_console(), found)
+    return found.to_dict()
+
+
 def withdraw(options: Namespace) -> object:
     from magpie_hub.locks import locked
     from magpie_hub.run import Run

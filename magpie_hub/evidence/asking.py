@@ -1,0 +1,103 @@
+"""Models asked about prompts: rows in shards that are complete or absent, so that what was done
+stays when the work is stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from magpie_hub import models, template
+from magpie_hub.driver import Driver
+from magpie_hub.engines import EngineSpec, open_engine
+from magpie_hub.errors import UsageError
+from magpie_hub.shards import ShardStore
+from magpie_hub.stage import Progress, Source, Steps
+
+SHARD = 64
+"""Prompts that are kept together: what a kill costs, at most, for each shard in flight."""
+
+
+def speaker(ref: str) -> Source:
+    """A model that answers, without thinking where it can be told so. ``UsageError`` where it has
+    no chat template, or one that takes no questions."""
+    model = models.resolve(ref)
+    found = template.load(model.path)
+    if found.thinking.switch is not None:
+        found = template.load(model.path, thinking=False)
+    if found.no_answer:
+        raise UsageError(f"{ref} cannot be asked: {found.no_answer}")
+    return Source(model, found)
+
+
+def fingerprint(*facts: object) -> str:
+    """Of what a stage's rows depend on."""
+    text = json.dumps(facts, ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``steps`` makes the row of a prompt, by its place; rows are ``schema`` without id and
+    error. ``keys`` are what they depend on: others lie in another folder."""
+
+    title: str
+    folder: Path
+    schema: pa.Schema
+    keys: str
+    asked: Source
+    steps: Callable[[int], Steps]
+
+
+def rows(
+    stage: Stage, ids: Sequence[str], *, engine: EngineSpec, progress: Progress
+) -> list[dict[str, Any]]:
+    """The row of each of ``ids``: those that are stored, and the others as the model makes them.
+
+    ``EngineError`` where the engine is lost; the shards that were finished stay."""
+    schema = pa.schema([("id", pa.string()), *stage.schema, ("error", pa.string())])
+    store = ShardStore(stage.folder / stage.keys, schema, stage.keys)
+    shards = range(-(-len(ids) // SHARD))
+    absent = [shard for shard in shards if store.coverage(shard) is None]
+    progress.begin(stage.title, total=len(ids), done=len(ids) - sum(map(len, _of(ids, absent))))
+    if absent:
+        _make(stage, ids, absent, store, engine, progress)
+    progress.end(stage.title)
+    return [row for table in store.read_each(shards) for row in table.to_pylist()]
+
+
+def _make(
+    stage: Stage,
+    ids: Sequence[str],
+    absent: Sequence[int],
+    store: ShardStore,
+    spec: EngineSpec,
+    progress: Progress,
+) -> None:
+    engine = open_engine(spec, stage.asked.model)
+    try:
+        driver, left = Driver(engine, progress), iter(absent)
+        flying: dict[str, int] = {}
+        while True:
+            while driver.room and (shard := next(left, None)) is not None:
+                places = range(shard * SHARD, min((shard + 1) * SHARD, len(ids)))
+                driver.begin(stage.title, {ids[place]: stage.steps(place) for place in places})
+                flying[ids[places[0]]] = shard
+            if driver.idle:
+                return
+            for batch in driver.poll():
+                made: Mapping[str, dict[str, Any]] = batch.made
+                table = pa.Table.from_pylist(list(made.values()), schema=store.schema)
+                store.write(flying[next(iter(made))], table, stage.keys)
+                progress.advance(stage.title, rows=len(made), failed=batch.failed)
+    finally:
+        engine.close()
+
+
+def _of(ids: Sequence[str], shards: Sequence[int]) -> list[Sequence[str]]:
+    return [ids[shard * SHARD : (shard + 1) * SHARD] for shard in shards]
