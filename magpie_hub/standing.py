@@ -4,7 +4,6 @@ way. The Hub is only read."""
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from magpie_hub import card_edits, withdrawn
 from magpie_hub.errors import HubError
 from magpie_hub.reading import Comparison, compare, tree
 from magpie_hub.release import MANIFEST, FileEntry, Release, numbers
+from magpie_hub.versions import numbered
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -79,7 +79,7 @@ class Standing:
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
         version = self.release.version
-        tags: dict[str, str] = {}
+        known: dict[str, str] = {}
         head = holds = tag_commit = None
         found, card = self._beside({}, None), self.ours
         delete: list[str] = []
@@ -90,8 +90,8 @@ class Standing:
                 raise
             refs = None
         if refs is not None:
-            tags = {ref.name: ref.target_commit for ref in refs.tags}
-            tag_commit = tags.get(f"v{version}")
+            known = numbered(refs)
+            tag_commit = known.get(version)
             head = next((ref.target_commit for ref in refs.branches if ref.name == "main"), None)
         if tag_commit is not None:
             found = self.compare(tag_commit)
@@ -103,7 +103,7 @@ class Standing:
             found = self._beside(there, theirs)
             holds = head if found.equal else self._untagged()
             if holds is None:
-                _refuse_older(self.repo_id, version, tags)
+                _refuse_older(self.repo_id, version, known)
                 if withdrawn.FILE in there:
                     data = fetch(self.api, self.repo_id, withdrawn.FILE, head)
                     withdrawn.refuse(self.release, data or b"", self.repo_id)
@@ -198,12 +198,9 @@ def fetch(api: HfApi, repo_id: str, name: str, revision: str) -> bytes | None:
     return None
 
 
-def _refuse_older(repo_id: str, version: str, tags: Mapping[str, str]) -> None:
+def _refuse_older(repo_id: str, version: str, known: Mapping[str, str]) -> None:
     """``main`` is what a reader without a revision gets; it does not go back."""
-
-    pattern = r"v\d{1,9}\.\d{1,9}\.\d{1,9}"
-    released = [tag[1:] for tag in tags if re.fullmatch(pattern, tag, re.ASCII)]
-    newest = max(released, key=numbers, default=version)
+    newest = max(known, key=numbers, default=version)
     if numbers(newest) > numbers(version):
         raise HubError(
             f"{repo_id} has v{newest} already, which is newer than {version}; "

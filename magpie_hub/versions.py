@@ -14,7 +14,7 @@ from magpie_hub.hub_client import Report, connect, failures, patiently
 from magpie_hub.release import MANIFEST, Manifest, Release, file_entry, numbers
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import GitRefs, HfApi
 
 _NAME = r"\w[\w.-]*/\w[\w.-]*"
 _VERSION = r"\d{1,9}\.\d{1,9}\.\d{1,9}"
@@ -46,7 +46,11 @@ def check_version(version: str) -> None:
 
 def tags(api: HfApi, repo_id: str) -> dict[str, str]:
     """The commit of each version, the lowest first."""
-    refs = api.list_repo_refs(repo_id, repo_type="dataset")
+    return numbered(api.list_repo_refs(repo_id, repo_type="dataset"))
+
+
+def numbered(refs: GitRefs) -> dict[str, str]:
+    """The commit of each tag vX.Y.Z under its version, the lowest first."""
     found = {
         ref.name[1:]: ref.target_commit
         for ref in refs.tags

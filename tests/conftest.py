@@ -22,7 +22,7 @@ from magpie_hub import pipeline
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run
 
-pytest_plugins = ["tests.hub.fixtures", "tests.many"]
+pytest_plugins = ["tests.browser", "tests.hub.fixtures", "tests.many"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

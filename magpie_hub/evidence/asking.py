@@ -23,15 +23,15 @@ SHARD = 64
 """Prompts that are kept together: what a kill costs, at most, for each shard in flight."""
 
 
-def speaker(ref: str) -> Source:
+def speaker(ref: str, role: str = "asked") -> Source:
     """A model that answers, without thinking where it can be told so. ``UsageError`` where it has
-    no chat template, or one that takes no questions."""
+    no chat template, or one that takes no questions, so that it cannot be ``role``."""
     model = models.resolve(ref)
     found = template.load(model.path)
     if found.thinking.switch is not None:
         found = template.load(model.path, thinking=False)
     if found.no_answer:
-        raise UsageError(f"{ref} cannot be asked: {found.no_answer}")
+        raise UsageError(f"{ref} cannot be {role}: {found.no_answer}")
     return Source(model, found)
 
 

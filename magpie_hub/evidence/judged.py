@@ -12,9 +12,10 @@ from magpie_hub import models, template
 from magpie_hub.annotate.judge import Question, label, prompts
 from magpie_hub.driver import Driver
 from magpie_hub.engines import Engine, EngineSpec, Request, generate, open_engine
-from magpie_hub.errors import EngineError, UsageError
+from magpie_hub.errors import EngineError
+from magpie_hub.evidence.asking import speaker
 from magpie_hub.recipe import Passes
-from magpie_hub.stage import Progress, Source, Steps
+from magpie_hub.stage import Progress, Steps
 
 _TOGETHER = 64
 """Rows that are begun at once."""
@@ -32,7 +33,7 @@ def judge(
     """The rows of each sample with the judge's labels of their first question in the place of their
     own. ``UsageError`` where the model takes no questions, ``EngineError`` where it gives no valid
     label at all."""
-    asked_of = _source(ref)
+    asked_of = speaker(ref, "the judge")
     asked = [Question.of(prompt, asked_of.template) for prompt in prompts(passes)]
     opened = open_engine(engine, asked_of.model)
     made = []
@@ -90,16 +91,6 @@ def reward(
     finally:
         opened.close()
     return made
-
-
-def _source(ref: str) -> Source:
-    model = models.resolve(ref)
-    found = template.load(model.path)
-    if found.thinking.switch is not None:
-        found = template.load(model.path, thinking=False)
-    if found.no_answer:
-        raise UsageError(f"{ref} cannot be the judge: {found.no_answer}")
-    return Source(model, found)
 
 
 def _driven(

@@ -4,14 +4,13 @@ a mirror of the Hub may have it: nothing runs, nothing is fetched, what was writ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from magpie_hub import card
 from magpie_hub.builder import build
@@ -36,16 +35,6 @@ ROWS = (
 )
 LINES = tuple(" ".join(text.split("\n")) for text in ROWS)
 ARXIV = "https://arxiv.org/abs/2406.08464"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from magpie_hub.evidence.page import page
 from magpie_hub.evidence.resampling import Interval
@@ -64,16 +63,6 @@ def test_the_numbers_stand_in_the_file() -> None:
     assert "turns &lt; 9" in made and "seed 7" in made
     assert "There is no map: no model." in made and "no benchmark was given." in made
     assert EVIL not in made and "{{" not in made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.browser
