@@ -289,7 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--chat-template",
         metavar="FILE|NAME",
-        help="a Jinja file, chatml or llama3; default: the base's own, or chatml",
+        help="a Jinja file or a ready one's name; see docs/train.md; default: the base's own",
     )
 
     evaluate = verb("evaluate", "judge a model's answers to a benchmark's prompts")

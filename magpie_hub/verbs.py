@@ -242,7 +242,7 @@ def releases(options: Namespace) -> object:
 
 def compare(options: Namespace) -> object:
     from magpie_hub.evidence.compare import Settings, compare
-    from magpie_hub.evidence.page import page
+    from magpie_hub.evidence.compare.page import page
     from magpie_hub.storage import write_atomically
     from magpie_hub.terminal.comparison import show_comparison
     from magpie_hub.terminal.live import Watch
@@ -271,8 +271,8 @@ def compare(options: Namespace) -> object:
 
 
 def train(options: Namespace) -> object:
-    from magpie_hub.evidence.presets import settings
-    from magpie_hub.evidence.training import train
+    from magpie_hub.evidence.train import train
+    from magpie_hub.evidence.train.presets import settings
     from magpie_hub.terminal import reporter
 
     done = train(

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from magpie_hub import schema
-from magpie_hub.evidence.measures import SHARED
+from magpie_hub.evidence.compare.measures import SHARED
+from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison
 from magpie_hub.evidence.resampling import Interval
-from magpie_hub.evidence.result import MEASURES, PAIRS, Compared, Comparison
 from magpie_hub.terminal import show_facts, show_table, tell
 
 _TOGETHER = 4

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from magpie_hub.evidence.evaluation import Evaluation, Judging, Number
+from magpie_hub.evidence.evaluate.evaluation import Evaluation, Judging, Number
 from magpie_hub.evidence.resampling import Interval
 from magpie_hub.terminal import show_facts, show_table, tell
 
