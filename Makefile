@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 	$(BIN)/magpie-hub demo
 
 test: $(DEVELOPING) client-lines
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 client-lines: $(OLDER)/.installed
 	$(OLDER)/bin/python -m pytest $(OLDER_TESTS)

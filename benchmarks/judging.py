@@ -33,14 +33,13 @@ from typing import Any
 os.environ.update(HF_HUB_OFFLINE="1", PYTHONWARNINGS="ignore", TOKENIZERS_PARALLELISM="false")
 
 from harness import Meter, Run, Side, alternate, digest
-from lines import Silent
 from report import arguments, finish, show
 
 from magpie_hub import models, template
 from magpie_hub.annotate.judge import Question, label, prompts, read_labels
 from magpie_hub.driver import Driver
 from magpie_hub.engines import Decoding, Engine, EngineSpec, Request, generate, open_engine
-from magpie_hub.stage import Steps
+from magpie_hub.stage import Silent, Steps
 from magpie_hub.template import ChatTemplate
 
 ROOT = Path(__file__).parents[1]

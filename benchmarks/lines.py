@@ -16,6 +16,7 @@ from magpie_hub.plan import Plan
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run
 from magpie_hub.scheduler import Scheduler, Stop
+from magpie_hub.stage import Silent
 
 _PLAIN = """
 name: benchmark
@@ -54,24 +55,6 @@ def recipe(
         answer_tokens=answer_tokens,
     )
     return Recipe.parse(text, name="the benchmark's recipe")
-
-
-class Silent:
-    """Nobody is told."""
-
-    def begin(self, stage: str, *, total: int, done: int) -> None:
-        pass
-
-    def advance(
-        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
-    ) -> None:
-        pass
-
-    def end(self, stage: str) -> None:
-        pass
-
-    def note(self, line: str) -> None:
-        pass
 
 
 class Recorder:

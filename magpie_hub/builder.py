@@ -20,6 +20,7 @@ import magpie_hub
 from magpie_hub import changes, obligations, overlap, plugins, pools, withdrawn
 from magpie_hub.cuts import Decided
 from magpie_hub.errors import InvalidData, UsageError
+from magpie_hub.evidence.record import collected, write_records
 from magpie_hub.kind import MagpieBuilder, MagpieConfig
 from magpie_hub.parquet import ConfigWriter, Ends, ends_before
 from magpie_hub.plugins import blame, builder_class, kinds
@@ -82,10 +83,13 @@ def build(
     kind: str | type[MagpieBuilder],
     report: Callable[[str], None],
     any_version: bool = False,
+    evidence: Sequence[str | Path] = (),
 ) -> Release:
     """Write the release ``out``: complete, or not there at all. Bad rows are named in a file beside
     it. In the releases that stand beside it rows keep their splits, and the version fits what
-    changed since the one before, unless it may be ``any_version``.
+    changed since the one before, unless it may be ``any_version``. What was measured with the rows
+    before goes with them: the records in the files or folders of ``evidence``, see
+    ``evidence/record.py``.
 
     ``UsageError`` on a version that is bad or too low or a folder that exists, ``RecipeError`` on a
     bad filter or a builder's failure, ``InvalidData`` on bad rows, an empty config or one that
@@ -94,6 +98,7 @@ def build(
         raise UsageError(f"{version!r} is no version; write three numbers such as 1.0.0.")
     if out.exists():
         raise UsageError(f"{out} exists already and a release never changes; choose a new version.")
+    records = collected(map(Path, evidence))
     builder = builder_class(kind) if isinstance(kind, str) else kind
     bad_rows = out.with_name(f"{out.name}.bad-rows.jsonl")
     texts, plane = pools.texts(pool), pools.plane(pool)
@@ -115,6 +120,10 @@ def build(
         remarks = tuple(overlap.remarks(folder, manifest, out.parent))
         for remark in remarks:
             report(remark)
+        if records:
+            write_records(folder, records)
+            failed = sum(not each.ok for each in records)
+            report(f"evidence: {len(records):,} records, {failed:,} of them of runs that failed")
         manifest = manifest.model_copy(update={"remarks": remarks, "files": files(folder)})
         if before := changes.earlier(out.parent, manifest):
             found = changes.diff(before, Release(folder, manifest))

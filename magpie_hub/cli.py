@@ -160,6 +160,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="even one that is lower than what changed since the release before calls for",
     )
+    build.add_argument(
+        "--evidence",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="what train, evaluate or compare left there goes on the card; may be repeated",
+    )
 
     export = verb("export", "a config of a release as a file in the form that a trainer reads")
     export.add_argument("release", metavar="RELEASE", help="a release folder")
@@ -194,6 +201,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("place", metavar="RUN|RELEASE", help="a run's or a release's folder")
     report.add_argument(
         "-o", dest="out", default="report.html", metavar="FILE", help="default: %(default)s"
+    )
+    report.add_argument(
+        "--over",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="another set, as of compare: one map of both, and what they share; may be repeated",
     )
 
     diff = verb("diff", "what changed between two releases, and the version that it calls for")
@@ -249,6 +263,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--scan", type=int, metavar="N", help="read only the first N rows of each")
     compare.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
     compare.add_argument("-o", dest="out", metavar="FILE.html", help="a page with all of it")
+    compare.add_argument(
+        "--evidence", metavar="DIR", help="leave there what a card can show; see `build`"
+    )
     compare.add_argument("--tokenizer", metavar="MODEL", help="lengths in its tokens, not words")
     compare.add_argument("--embedder", metavar="MODEL", help="of questions, by meaning")
     compare.add_argument(
@@ -267,7 +284,9 @@ def _parser() -> argparse.ArgumentParser:
 
     train = verb("train", "fine-tune a base model on a config of a release")
     train.add_argument(
-        "source", metavar="SOURCE", help="a release's folder or ORG/NAME@vX.Y.Z, with :CONFIG"
+        "source",
+        metavar="SOURCE",
+        help="a release with :CONFIG, or conversations that compare reads; see docs/train.md",
     )
     train.add_argument("--base", required=True, metavar="MODEL", help="a Hub id or a folder")
     train.add_argument("--method", required=True, metavar="METHOD", help="sft or dpo")
@@ -313,9 +332,25 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--max-tokens", type=int, default=2048, metavar="N", help="of a turn; default: 2048"
     )
+    evaluate.add_argument(
+        "--repetition-penalty",
+        type=float,
+        metavar="X",
+        help="of the answers; default: 1.2 for AlpacaEval, as in the paper, and 1 (none) otherwise",
+    )
+    evaluate.add_argument(
+        "--chat-template",
+        metavar="FILE|NAME",
+        help="as of train, for MODEL and an opponent that has none; default: their own",
+    )
     evaluate.add_argument("--seed", type=int, default=0, metavar="S", help="of the intervals")
     evaluate.add_argument(
         "--gamed", metavar="FILE", help="AlpacaEval's df_gamed.csv, with the difficulties"
+    )
+    evaluate.add_argument(
+        "--truth",
+        metavar="MODULE:FUNCTION",
+        help="of (question, answer): whether it is right, None where that cannot be told",
     )
     running(evaluate)
     return parser

@@ -19,6 +19,8 @@ from magpie_hub.errors import EngineError, UsageError
 from magpie_hub.licences import ModelLicense
 
 _BUNDLED = Path(__file__).parent / "bundled"
+MEASURED = _BUNDLED / "evidence"
+"""What the bundled model was measured by, once, for the card of the demo."""
 _WHOLE = 16 << 20
 _EDGE = 1 << 20
 _CARD = "README.md"

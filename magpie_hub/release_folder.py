@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from magpie_hub import card, card_edits, croissant, plots
 from magpie_hub.errors import StorageError
+from magpie_hub.evidence.record import of_release
 from magpie_hub.facts import facts, mapped
 from magpie_hub.release import MANIFEST, FileEntry, Manifest, Release, file_entry, numbers
 from magpie_hub.storage import sync
@@ -50,8 +51,8 @@ def describe(
 ) -> None:
     """Write ``texts`` by their names, the changelog with the versions before in ``releases``, the
     pictures (``plane`` is where the questions stand on their map), what Croissant asks of those who
-    release data, the card, and the manifest, with the rest of its ``files`` filled in, last: it
-    names the others."""
+    release data, the card, which shows the ``evidence.json`` that is there, and the manifest, with
+    the rest of its ``files`` filled in, last: it names the others."""
     known = facts(folder, manifest)
     beside = {
         **texts,
@@ -68,7 +69,7 @@ def describe(
         else:
             plots.write(drawn, folder / plots.ASSETS)
     manifest = manifest.model_copy(update={"files": files(folder, manifest.files)})
-    readme = card.render(manifest, known, template)
+    readme = card.render(manifest, known, template, evidence=of_release(folder))
     (folder / "README.md").write_text(readme, encoding="utf-8")
     named = {"files": files(folder, manifest.files), "card": card_edits.marks(readme)}
     manifest = manifest.model_copy(update=named)

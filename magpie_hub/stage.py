@@ -51,6 +51,24 @@ class Progress(Protocol):
         """A sentence for whoever is watching."""
 
 
+class Silent:
+    """A Progress that nobody watches."""
+
+    def begin(self, stage: str, *, total: int, done: int) -> None:
+        pass
+
+    def advance(
+        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
+    ) -> None:
+        pass
+
+    def end(self, stage: str) -> None:
+        pass
+
+    def note(self, line: str) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Asking:
     """A stage that asks a model: ``job(shard, have)`` gives the rows of ``shard`` by id whose ids

@@ -43,6 +43,7 @@ def demo(options: Namespace) -> object:
 
 def _demo_release(run: Run) -> Release:
     """The release of the run as it stands: the one that is there, or the next version."""
+    from magpie_hub.models import MEASURED
     from magpie_hub.published import recipe_text
     from magpie_hub.release import MANIFEST, Release
 
@@ -50,7 +51,8 @@ def _demo_release(run: Run) -> Release:
         version = f"1.{minor}.0"
         folder = _release_folder(run, version)
         if not (folder / MANIFEST).is_file():
-            return _build_release([run], version, any_version=True)
+            measured = [MEASURED] if MEASURED.is_dir() else []
+            return _build_release([run], version, any_version=True, evidence=measured)
         if (folder / "recipe.yaml").read_text(encoding="utf-8") == recipe_text(run):
             return Release.open(folder)
     raise AssertionError("versions do not end")
@@ -153,7 +155,13 @@ def build(options: Namespace) -> object:
 
     recipe = Recipe.load(options.recipe) if options.recipe else None
     runs = [Run.open(each) for each in options.run]
-    release = _build_release(runs, options.release_version, recipe, any_version=options.any_version)
+    release = _build_release(
+        runs,
+        options.release_version,
+        recipe,
+        any_version=options.any_version,
+        evidence=options.evidence,
+    )
     show_release(_console(), release)
     return _made(release)
 
@@ -224,9 +232,9 @@ def report(options: Namespace) -> object:
     from magpie_hub.report import report
     from magpie_hub.terminal import reporter
 
-    done = report(options.place, Path(options.out))
-    size = decimal(done.size)
-    reporter(_console())(f"{done.rows:,} rows, {size}, opens from disk: {done.file}")
+    say = reporter(_console())
+    done = report(options.place, Path(options.out), over=options.over, say=say)
+    say(f"{done.rows:,} rows, {decimal(done.size)}, opens from disk: {done.file}")
     return done.to_dict()
 
 
@@ -263,7 +271,13 @@ def compare(options: Namespace) -> object:
         engine=_engine(options),
     )
     with Watch(_console(), "compare") as progress:
-        found = compare(options.source, settings, progress=progress, report=progress.note)
+        found = compare(
+            options.source,
+            settings,
+            progress=progress,
+            report=progress.note,
+            evidence=Path(options.evidence) if options.evidence else None,
+        )
     show_comparison(_console(), found)
     if options.out:
         write_atomically(Path(options.out), page(found).encode(), durable=False)
@@ -291,7 +305,7 @@ def train(options: Namespace) -> object:
 
 
 def evaluate(options: Namespace) -> object:
-    from magpie_hub.evidence.evaluate import Settings, evaluate
+    from magpie_hub.evidence.evaluate import Settings, evaluate, truth
     from magpie_hub.terminal.evaluation import show_evaluation
     from magpie_hub.terminal.live import Watch
 
@@ -300,8 +314,11 @@ def evaluate(options: Namespace) -> object:
         judge=options.judge,
         second_judge=options.second_judge,
         max_tokens=options.max_tokens,
+        repetition_penalty=options.repetition_penalty,
+        chat_template=options.chat_template,
         seed=options.seed,
         gamed=options.gamed,
+        truth=truth.load(options.truth) if options.truth else None,
         engine=_engine(options),
     )
     with Watch(_console(), "evaluate") as progress:
@@ -407,6 +424,7 @@ def _build_release(
     recipe: Recipe | None = None,
     *,
     any_version: bool = False,
+    evidence: Sequence[str | Path] = (),
 ) -> Release:
     """The rows of all ``runs``, in a release of the first of them."""
     from magpie_hub.builder import build, builder_class
@@ -422,11 +440,21 @@ def _build_release(
         for path in dict.fromkeys(run.path for run in runs):
             locks.enter_context(locked(path))
         pool = open_pool(runs, recipe=recipe)
-        return build(pool, version, folder, kind=kind, report=report, any_version=any_version)
+        return build(
+            pool,
+            version,
+            folder,
+            kind=kind,
+            report=report,
+            any_version=any_version,
+            evidence=evidence,
+        )
 
 
 def _made(release: Release) -> dict[str, Any]:
     """What :func:`show_release` tells, as JSON; ``files`` counts the manifest too."""
+    from magpie_hub.evidence.record import of_release
+
     manifest = release.manifest
     return {
         "release": str(release.path),
@@ -434,6 +462,7 @@ def _made(release: Release) -> dict[str, Any]:
         "configs": {name: config.rows for name, config in manifest.configs.items()},
         "slots": manifest.slots,
         "rejected": manifest.rejected,
+        "evidence": len(of_release(release.path)),
         "files": len(manifest.files) + 1,
         "bytes": sum(entry.size for entry in manifest.files.values()),
     }

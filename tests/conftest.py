@@ -25,8 +25,18 @@ from magpie_hub.run import Run
 pytest_plugins = ["tests.browser", "tests.hub.fixtures", "tests.many"]
 
 
+LONGEST = (
+    *("test_benchmarks", "test_push_faults", "test_kills", "test_cluster", "test_vllm", "test_hub"),
+    *("test_story", "test_push_kills", "test_demo", "test_claims", "test_train", "test_real"),
+)
+"""Files that take half a minute to minutes."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests for a GPU are skipped where there is none; nothing else is ever skipped."""
+    """The longest files come first, or one worker would end with them while the other has nothing
+    to do. Tests for a GPU are skipped where there is none; nothing else is ever skipped."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     if not (marked := [item for item in items if item.get_closest_marker("gpu")]):
         return
     import torch

@@ -35,22 +35,7 @@ from transformers import (  # noqa: F401 (they are loaded when they are first as
 from magpie_hub import pipeline
 from magpie_hub.engines import EngineSpec
 from magpie_hub.recipe import Recipe
-
-
-class Silent:
-    def begin(self, stage: str, *, total: int, done: int) -> None:
-        pass
-
-    def advance(
-        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
-    ) -> None:
-        pass
-
-    def end(self, stage: str) -> None:
-        pass
-
-    def note(self, line: str) -> None:
-        pass
+from magpie_hub.stage import Silent
 
 
 def attempt(recipe: str, out: Path, delay: float, engine: EngineSpec) -> str:

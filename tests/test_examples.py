@@ -21,9 +21,9 @@ def test_every_kind_has_one() -> None:
 
 @pytest.mark.parametrize("kind", examples.RECIPES)
 def test_cards_are_up_to_date(kind: str) -> None:
-    manifest, known = examples.read(kind)
+    manifest, known, evidence = examples.read(kind)
     text = (examples.HERE / f"{kind}.md").read_text(encoding="utf-8")
-    assert text == examples.render(kind, manifest, known), AGAIN
+    assert text == examples.render(kind, manifest, known, evidence), AGAIN
     drawn = {plots.name(picture) for picture in plots.pictures(manifest, known)}
     shown = re.findall(r'<img src="assets/([^"]+)\.png"', text)
     # The points of a map are not in what the card is rendered from.

@@ -12,8 +12,10 @@ import magpie_hub
 from magpie_hub.errors import UsageError
 from magpie_hub.release import MANIFEST, Manifest, SplitEntry
 from tests.hub.faults import Fault
+from tests.hub.forked import Forked
 from tests.hub.publishing import publish, replace
 from tests.hub.server import Hub
+from tests.hub.warm import Warm
 from tests.test_hub import REPO, Client, build, rows, write_manifest
 
 LOAD = """
@@ -39,8 +41,8 @@ print(load_dataset(sys.argv[1], "all", revision=sys.argv[2], split="train").num_
 
 
 @pytest.fixture
-def client(hub: Hub, tmp_path: Path) -> Client:
-    return Client(hub, tmp_path)
+def client(hub: Hub, forks: Warm, tmp_path: Path) -> Client:
+    return Forked(hub, forks, tmp_path)
 
 
 @pytest.fixture
@@ -111,7 +113,9 @@ def test_a_warm_cache_never_stands_in_for_another_version(
         two.faults.order(Fault(".", "reset", times=100_000))
     elif why == "expired":
         token = "hf_expired"
-    first = OFFLINE if why == "offline" else ""
+    first = ""
+    if why == "offline":
+        first, client = OFFLINE, Client(two, tmp_path)  # it is read when they are imported
     # the trap: another version in the place of the one asked for, with a warning alone
     trapped = client.run(first + PLAIN, REPO, "v1.0.0", home=home, token=token)
     assert trapped.out == "60\n", trapped.said

@@ -22,7 +22,7 @@ import pytest
 from tests.hub.faults import Fault
 from tests.hub.publishing import change, publish, whole
 from tests.hub.server import TOKENS, Hub
-from tests.hub.warm import Ended, Process, Warm, warm
+from tests.hub.warm import Ended, Process, Warm
 from tests.test_hub import REPO, build
 
 PUSH = """
@@ -196,12 +196,6 @@ def cells() -> Iterator[Cell]:
 
 
 CELLS = list(cells())
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    with warm(tmp_path_factory.mktemp("warm") / "w") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -48,12 +48,6 @@ def moments() -> list[Moment]:
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    with warm(tmp_path_factory.mktemp("warm") / "w") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("releases")
     shards = {"1.0.0": (100,), "1.1.0": (100, 60), "1.2.0": (100, 60, 20)}

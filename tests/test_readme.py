@@ -28,6 +28,16 @@ def test_every_command_parses() -> None:
         _parser().parse_args(words[1:])
 
 
+def test_the_papers_table_is_five_commands_that_follow_each_other() -> None:
+    (part,) = re.findall(r"<!-- table-1 -->\n```bash\n(.*?)```\n<!-- /table-1 -->", README, re.S)
+    commands = [_parser().parse_args(shlex.split(line)[1:]) for line in part.splitlines()]
+    assert [each.verb.__name__ for each in commands] == ["train"] * 2 + ["evaluate"] * 3
+    made = [f"{each.out}/model" for each in commands[:2]]
+    assert commands[1].base == made[0]
+    assert {each.model for each in commands[2:]} == {made[1]}
+    assert all(each.judge for each in commands[2:])
+
+
 def test_every_verb_is_shown() -> None:
     for verb in _parser()._subparsers._group_actions[0].choices:
         assert f"magpie-hub {verb}" in README

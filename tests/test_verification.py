@@ -12,8 +12,10 @@ from magpie_hub.card_edits import marks
 from magpie_hub.release import MANIFEST, Manifest
 from tests.builders.pool import HandPool, Spec
 from tests.hub.faults import Fault
+from tests.hub.forked import Forked
 from tests.hub.publishing import publish, replace
 from tests.hub.server import Hub
+from tests.hub.warm import Warm
 from tests.test_hub import REPO, Client, Ran, build, write_manifest
 from tests.test_loading import PLAIN, load
 from tests.test_pools import ids, made
@@ -23,8 +25,8 @@ DATA = "data/all/train-00000-of-00001.parquet"
 
 
 @pytest.fixture
-def client(hub: Hub, tmp_path: Path) -> Client:
-    return Client(hub, tmp_path)
+def client(hub: Hub, forks: Warm, tmp_path: Path) -> Client:
+    return Forked(hub, forks, tmp_path)
 
 
 def verify(client: Client, version: str = "1.0.0", **how: object) -> Ran:

@@ -10,8 +10,10 @@ from magpie_hub.errors import HubError, UsageError
 from magpie_hub.release import MANIFEST, Release
 from magpie_hub.versions import check_name, check_version, commit_of, config_named, open_release
 from tests.hub.faults import Fault
+from tests.hub.forked import Forked
 from tests.hub.publishing import publish, replace
 from tests.hub.server import Hub
+from tests.hub.warm import Warm
 from tests.test_hub import REPO, Client, build
 
 COMMAND = """
@@ -24,8 +26,8 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.fixture
-def client(hub: Hub, tmp_path: Path) -> Client:
-    return Client(hub, tmp_path)
+def client(hub: Hub, forks: Warm, tmp_path: Path) -> Client:
+    return Forked(hub, forks, tmp_path)
 
 
 def test_names_and_versions() -> None:

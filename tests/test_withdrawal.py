@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,10 @@ from magpie_hub.withdrawal import Holder, WithdrawalResult, read_ids
 from magpie_hub.withdrawn import ids
 from tests.builders.pool import HandPool
 from tests.hub.faults import Fault
+from tests.hub.forked import Forked
 from tests.hub.publishing import publish, replace
 from tests.hub.server import Hub
+from tests.hub.warm import Process, Warm
 from tests.test_hub import REPO, Client
 from tests.test_versions import COMMAND
 
@@ -38,8 +39,8 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def client(hub: Hub, tmp_path: Path) -> Client:
-    return Client(hub, tmp_path)
+def client(hub: Hub, forks: Warm, tmp_path: Path) -> Client:
+    return Forked(hub, forks, tmp_path)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_rows_go_in_the_next_version_and_stay_gone(
     assert max(map(len, tried.said.splitlines())) <= 80 + len(str(releases))
 
     # Killed between commit and tag, and run again: one commit, one tag.
-    def started(process: subprocess.Popen[str]) -> None:
+    def started(process: Process) -> None:
         hub.faults.order(Fault("^POST .*/tag/", "reset", act=process.kill))
 
     assert client.run(COMMAND, *command, started=started).code == -signal.SIGKILL

@@ -10,6 +10,7 @@ from pathlib import Path
 from dataset_cards.examples import HERE, RECIPES, write
 from magpie_hub import pipeline, plots
 from magpie_hub.builder import build
+from magpie_hub.models import MEASURED
 from magpie_hub.pool import RunPool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
@@ -40,7 +41,9 @@ def _release(kind: str, runs: Path, report: Callable[[str], None]) -> Release:
     run = pipeline.run(Recipe.load(recipe), runs / kind, progress=_Lines())
     out = run.path / "releases" / _VERSION
     shutil.rmtree(out, ignore_errors=True)
-    return build(RunPool(run), _VERSION, out, kind=kind, report=report)
+    # What was measured with the bundled model is of the demo's kind alone.
+    evidence = [MEASURED] if kind == "sft" and MEASURED.is_dir() else []
+    return build(RunPool(run), _VERSION, out, kind=kind, report=report, evidence=evidence)
 
 
 def _say(line: str) -> None:

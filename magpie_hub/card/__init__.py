@@ -1,4 +1,5 @@
-"""The card of a release: its README.md, rendered from the manifest and the data files alone.
+"""The card of a release: its README.md, rendered from the manifest, the data files and
+``evidence.json`` alone.
 
 Text that a model wrote is shown, never obeyed; see ``markdown.py``.
 """
@@ -6,7 +7,7 @@ Text that a model wrote is shown, never obeyed; see ``markdown.py``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from magpie_hub import obligations, plots, schema
 from magpie_hub.card import measured
+from magpie_hub.card.evidence import SHOWN_RECORDS, findings
 from magpie_hub.card.front import front_matter, pretty
 from magpie_hub.card.making import steps
 from magpie_hub.card.markdown import (
@@ -29,6 +31,7 @@ from magpie_hub.card.markdown import (
 )
 from magpie_hub.card.wording import chosen
 from magpie_hub.card_edits import BEGIN, END, harmless
+from magpie_hub.evidence.record import Record
 from magpie_hub.facts import Facts
 from magpie_hub.release import Manifest, Producer, Yield
 
@@ -39,9 +42,16 @@ WIDTH = "720"
 """Pixels of a picture on the page."""
 
 
-def render(manifest: Manifest, known: Facts, template: str, repo: str | None = None) -> str:
+def render(
+    manifest: Manifest,
+    known: Facts,
+    template: str,
+    repo: str | None = None,
+    *,
+    evidence: Sequence[Record] = (),
+) -> str:
     """The card; ``repo`` is its place on the Hub, where that is known already. The pictures that
-    the manifest names are shown."""
+    the manifest names are shown, and so is the ``evidence``, where there is some."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         undefined=jinja2.StrictUndefined,
@@ -68,6 +78,8 @@ def render(manifest: Manifest, known: Facts, template: str, repo: str | None = N
         pictures=_pictures(manifest, known),
         measured=tuple(measured.measured(manifest, known)),
         not_measured=measured.not_measured(manifest),
+        findings=tuple(findings(evidence)),
+        more_findings=max(0, len(evidence) - SHOWN_RECORDS),
         determinism=measured.determinism(manifest),
         licence=obligations.named(manifest.license, manifest.license_name),
         duties=obligations.duties(manifest.model_licenses),

@@ -27,6 +27,12 @@ def text(value: str) -> Markdown:
     return Markdown(value.replace("://", r":\/\/").replace("www.", r"www\."))
 
 
+def paragraph(value: str) -> Markdown:
+    """The same where a line begins: no heading, list, quote or rule either."""
+    line = re.sub(r"^([#>+=-])", r"\\\1", text(value))
+    return Markdown(re.sub(r"^(\d+)([.)])", r"\1\\\2", line))
+
+
 def code(value: str) -> Markdown:
     """Any text as a code span that also stands in a table's cell."""
     value = one_line(value).replace("|", r"\|")

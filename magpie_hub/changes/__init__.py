@@ -55,6 +55,7 @@ def diff(old: Release, new: Release) -> Changes:
         producers=tuple(manifests.producers(before, after)),
         made=tuple(manifests.made(before, after)),
         license=manifests.change("release", "license", before.license, after.license),
+        evidence=manifests.evidence(before, after),
         files=manifests.files(*files),
     )
     said = tuple(statements(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from magpie_hub.changes.result import Change, ColumnChange, FileChanges, ProducerChange
+from magpie_hub.evidence import record
 from magpie_hub.release import FileEntry, Manifest
 
 Types = dict[str, str]
@@ -94,6 +95,14 @@ def files(old: Mapping[str, FileEntry], new: Mapping[str, FileEntry]) -> FileCha
         same_bytes=sum(same),
         gone=len(there.keys() - here.keys()),
     )
+
+
+def evidence(old: Manifest, new: Manifest) -> Change | None:
+    """By the checksum of its file."""
+    before, after = (
+        entry.sha256 if (entry := each.files.get(record.FILE)) else None for each in (old, new)
+    )
+    return change("release", "evidence", before, after)
 
 
 def _both(old: Manifest, new: Manifest) -> list[str]:

@@ -98,6 +98,7 @@ class Changes(_Part):
     producers: tuple[ProducerChange, ...]
     made: tuple[Change, ...]
     license: Change | None
+    evidence: Change | None
     files: FileChanges
 
     @property

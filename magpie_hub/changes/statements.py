@@ -54,6 +54,9 @@ def statements(found: Changes) -> Iterator[Statement]:
     if found.license:
         text = f"the licence is {_now(found.license.before, found.license.after)}"
         yield _said("licence", "minor", text)
+    if proof := found.evidence:
+        what = "is new" if proof.before is None else "is gone" if not proof.after else "is another"
+        yield _said("evidence", "patch", f"the evidence on the card {what}")
     yield from _shifts(found.labels)
 
 

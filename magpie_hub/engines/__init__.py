@@ -27,11 +27,17 @@ ENGINES = {"transformers": ("torch", "llguidance"), "vllm": ("vllm",), "server":
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """``temperature`` 0 is greedy, whatever ``top_p`` says; ``max_tokens`` counts new tokens."""
+    """``temperature`` 0 is greedy, whatever ``top_p`` says; ``max_tokens`` counts new tokens.
+
+    ``repetition_penalty``: what the logits of tokens that the prompt or the output holds already
+    are divided by where they are positive, and multiplied by where they are not
+    (arXiv 1909.05858); 1 is none.
+    """
 
     temperature: float
     top_p: float
     max_tokens: int
+    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

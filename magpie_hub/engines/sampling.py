@@ -54,6 +54,16 @@ def choose(
     return torch.where(warm, drawn, greedy)
 
 
+def penalise(logits: torch.Tensor, seen: torch.Tensor, penalty: torch.Tensor) -> torch.Tensor:
+    """The logits with those of ``seen`` tokens made less likely, as transformers and vLLM do it.
+
+    ``logits`` (rows, vocabulary) float32; ``seen`` (rows, vocabulary) bool: the tokens of prompt
+    and output so far; ``penalty`` (rows,) float32, at 1 of which a row stays bit for bit.
+    """
+    by = penalty[:, None]
+    return torch.where(seen, torch.where(logits < 0, logits * by, logits / by), logits)
+
+
 def _draw(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Inverse of the cumulative sum: weights need not add up to one."""
     cumulative = weights.cumsum(dim=-1)

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from magpie_hub.engines import Completion, EngineFacts, FinishReason, Request, Task
-from magpie_hub.engines.sampling import choose, uniforms
+from magpie_hub.engines.grammars import Grammars
+from magpie_hub.engines.sampling import choose, penalise, uniforms
 from magpie_hub.errors import EngineError, UsageError
 from magpie_hub.models import Model
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from transformers import DynamicCache, PreTrainedModel
 
 _MAX_ROWS = 256
@@ -111,7 +111,7 @@ class TransformersEngine(_Batched):
         from transformers import AutoModelForCausalLM
 
         super().__init__(AutoModelForCausalLM, model)
-        self._grammars: _Grammars | None = None
+        self._grammars: Grammars | None = None
 
     def _compute(self, requests: list[Request]) -> Iterator[Completion]:
         # Rows with a common beginning stand together, then neighbours in length, which pad little.
@@ -156,6 +156,7 @@ class TransformersEngine(_Batched):
         # Drawing needs double precision, which Apple's GPUs do not have.
         draws = torch.device("cpu") if device.type == "mps" else device
         settings = _Settings(rows, draws)
+        seen: torch.Tensor | None = None
         for step in range(steps):
             output = self._model(
                 input_ids=ids,
@@ -166,6 +167,9 @@ class TransformersEngine(_Batched):
                 logits_to_keep=1,
             )
             logits = output.logits[:, -1].to(draws).float()
+            if settings.penalised:
+                seen = _prompt_tokens(rows, logits) if seen is None else seen
+                logits = penalise(logits, seen, settings.penalty)
             self._constrain(logits, rows)
             uniform = torch.from_numpy(uniforms(settings.seeds, step)).to(draws)
             tokens = choose(logits, settings.temperature, settings.top_p, uniform)
@@ -174,6 +178,8 @@ class TransformersEngine(_Batched):
                     row.take(token, room=self._context - len(row.request.prompt))
                     if row.finish is not None:
                         yield Completion(row.request, tuple(row.tokens), row.finish)
+            if seen is not None:
+                seen.scatter_(1, tokens[:, None], True)
             writing = [i for i, row in enumerate(rows) if row.finish is None]
             if not writing:
                 return
@@ -183,6 +189,7 @@ class TransformersEngine(_Batched):
                 index = torch.tensor(writing, device=device)
                 cache.batch_select_indices(index)
                 ids, mask, position = ids[index], mask[index], position[index]
+                seen = None if seen is None else seen[index.to(draws)]
                 rows = [rows[i] for i in writing]
                 settings = _Settings(rows, draws)
 
@@ -209,7 +216,7 @@ class TransformersEngine(_Batched):
         if request.schema is None:
             return None
         if self._grammars is None:
-            self._grammars = _Grammars(self._source, sorted(request.stop_ids))
+            self._grammars = Grammars(self._source, sorted(request.stop_ids))
         return self._grammars.matcher(request.schema)
 
 
@@ -245,45 +252,17 @@ class _Settings:
         decoding = [row.decoding for row in rows]
         self.temperature = torch.tensor([d.temperature for d in decoding], device=device)
         self.top_p = torch.tensor([d.top_p for d in decoding], device=device)
+        self.penalty = torch.tensor([d.repetition_penalty for d in decoding], device=device)
+        self.penalised = any(d.repetition_penalty != 1 for d in decoding)
         self.seeds = np.array([row.request.seed for row in rows], dtype=np.uint64)
 
 
-class _Grammars:
-    """JSON schemas as token masks, by llguidance."""
-
-    def __init__(self, source: Model, stop_ids: list[int]) -> None:
-        import llguidance
-        import llguidance.hf
-        from transformers import AutoTokenizer
-
-        self._matchers = llguidance.LLMatcher
-        tokenizer = AutoTokenizer.from_pretrained(source.path)
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, eos_token=stop_ids)
-        self._compiled: dict[str, Any] = {}
-
-    def matcher(self, schema: str) -> Any:  # noqa: ANN401
-        if schema not in self._compiled:
-            # One way to write each value: a small model would otherwise pad with white space.
-            grammar = self._matchers.grammar_from_json_schema(
-                schema,
-                defaults={
-                    "whitespace_flexible": False,
-                    "item_separator": ", ",
-                    "key_separator": ": ",
-                },
-            )
-            matcher = self._matchers(self._tokenizer, grammar)
-            if matcher.is_error():
-                raise EngineError(f"the judge's JSON schema is refused: {matcher.get_error()}.")
-            self._compiled[schema] = matcher
-        return self._compiled[schema].deep_copy()
-
-    def allowed(self, matchers: Sequence[Any], vocabulary: int) -> npt.NDArray[np.bool_]:
-        """(len(matchers), vocabulary): which tokens each grammar lets through."""
-        masks = np.stack([np.frombuffer(m.compute_bitmask(), dtype=np.uint8) for m in matchers])
-        bits = np.unpackbits(masks, axis=1, bitorder="little")[:, :vocabulary].astype(np.bool_)
-        # Models pad their vocabulary beyond the tokenizer's; those tokens are never allowed.
-        return np.pad(bits, ((0, 0), (0, vocabulary - bits.shape[1])))
+def _prompt_tokens(rows: list[_Row], logits: torch.Tensor) -> torch.Tensor:
+    """(rows, vocabulary), as ``logits``: the tokens of each row's prompt."""
+    seen = torch.zeros_like(logits, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        seen[i, list(row.request.prompt)] = True
+    return seen
 
 
 class TransformersScorer(_Batched):

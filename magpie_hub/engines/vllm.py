@@ -185,6 +185,7 @@ class VllmEngine:
         return SamplingParams(
             temperature=request.decoding.temperature,
             top_p=request.decoding.top_p,
+            repetition_penalty=request.decoding.repetition_penalty,
             max_tokens=request.decoding.max_tokens,
             seed=request.seed if self._row_seeds else None,
             stop_token_ids=sorted(stops),

@@ -16,6 +16,7 @@ from magpie_hub import models, template
 from magpie_hub.driver import Driver
 from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.errors import UsageError
+from magpie_hub.evidence.templates import OWN, choose, unknown
 from magpie_hub.shards import ShardStore
 from magpie_hub.stage import Progress, Source, Steps
 
@@ -23,16 +24,35 @@ SHARD = 64
 """Prompts that are kept together: what a kill costs, at most, for each shard in flight."""
 
 
-def speaker(ref: str, role: str = "asked") -> Source:
-    """A model that answers, without thinking where it can be told so. ``UsageError`` where it has
-    no chat template, or one that takes no questions, so that it cannot be ``role``."""
+def speaker(ref: str, role: str = "asked", source: str | None = None) -> Source:
+    """A model that answers, without thinking where it can be told so; ``source`` is a chat template
+    in the place of its own. ``UsageError`` where it has none, or one that takes no questions, so
+    that it cannot be ``role``."""
     model = models.resolve(ref)
-    found = template.load(model.path)
+    found = template.load(model.path, source=source)
     if found.thinking.switch is not None:
-        found = template.load(model.path, thinking=False)
+        found = template.load(model.path, source=source, thinking=False)
     if found.no_answer:
         raise UsageError(f"{ref} cannot be {role}: {found.no_answer}")
     return Source(model, found)
+
+
+def answerer(ref: str, given: str | None, *, spare: bool = False) -> tuple[Source, str]:
+    """A model that answers, which may be a base model: (it, the name of the chat template that it
+    is asked with), as ``choose`` has it; what is ``given`` to ``spare`` is for one that has none.
+    ``UsageError`` where it does not know the tokens of that template, so that it could only spell
+    them out."""
+    tokenizer = template.load_tokenizer(models.resolve(ref).path)
+    if spare and tokenizer.chat_template:
+        given = None
+    chosen = choose(tokenizer, given)
+    if new := unknown(tokenizer, chosen):
+        has = "has no chat template and " if given is None else ""
+        raise UsageError(
+            f"{ref} {has}does not know {', '.join(new)} of the template {chosen.name}; give a "
+            "--chat-template of tokens that it knows, such as the one that it was trained with."
+        )
+    return speaker(ref, source=None if chosen.name == OWN else chosen.text), chosen.name
 
 
 def fingerprint(*facts: object) -> str:

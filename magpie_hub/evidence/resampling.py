@@ -66,3 +66,8 @@ def interval(value: float, drawn: Floats, n: int) -> Interval:
     edge = (1 - LEVEL) / 2
     low, high = np.nanquantile(drawn, [edge, 1 - edge])
     return Interval(value, min(float(low), value), max(float(high), value), n)
+
+
+def counted(share: float, rows: int) -> Interval:
+    """Of all rows, so that nothing was left to chance."""
+    return Interval(share, share, share, rows)

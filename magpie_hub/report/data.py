@@ -6,7 +6,7 @@ What a run or a release cannot tell stands in ``missing``, with why.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from importlib.util import find_spec
@@ -18,10 +18,14 @@ import numpy as np
 from magpie_hub.accounts import accounts, total
 from magpie_hub.annotate.map import Layout
 from magpie_hub.errors import UsageError
+from magpie_hub.evidence.sources import of_pool, of_release, open_sources
+from magpie_hub.hub_client import Report
 from magpie_hub.maps import coordinates
 from magpie_hub.release import MANIFEST, Release, numbers
 from magpie_hub.report import costs, history, overview, shown
+from magpie_hub.report.coverage import coverage
 from magpie_hub.report.judges import judges, unlabelled
+from magpie_hub.report.page import as_data
 from magpie_hub.report.pairs import pairs
 from magpie_hub.report.rows import Fate, Walk, walk
 from magpie_hub.report.sources import ReleaseRows, RunRows, Source
@@ -40,21 +44,44 @@ _NO_MAP = (
 _ALONE = "The release stands alone; the report of its run, or of the release inside it, has "
 
 
-def collect(place: str | Path) -> dict[str, Any]:
-    """The document of the run or the release in the folder ``place``.
+def collect(
+    place: str | Path, over: Sequence[str] = (), *, say: Report = lambda line: None
+) -> dict[str, Any]:
+    """The document of the run or the release in the folder ``place``, over other sets (sources of
+    ``evidence/sources``) where they are given; ``say`` hears how it goes with those.
 
-    ``UsageError`` where it is neither, ``InvalidData`` where its files are damaged."""
+    ``UsageError`` where it is neither, or one of ``over`` is no source; ``HubError`` where the Hub
+    does not give it; ``InvalidData`` where files are damaged."""
     path = Path(place)
     if (path / MANIFEST).is_file():
         release = Release.open(path)
         run = _behind(release)
-        return _of_run(run, release, "release") if run else _of_release(release)
-    if (path / INFO).is_file():
+        beside = _beside(release, run, over, say)
+        data, source = _of_run(run, release, "release") if run else _of_release(release)
+    elif (path / INFO).is_file():
         run = _opened(path)
+        beside = _beside(None, run, over, say)
         made = Release.beside(path / "releases")
         newest = max(made, key=lambda each: numbers(each.version), default=None)
-        return _of_run(run, newest, "run")
-    raise UsageError(f"{path} is neither a run nor a release; give a folder with one of them.")
+        data, source = _of_run(run, newest, "run")
+    else:
+        raise UsageError(f"{path} is neither a run nor a release; give a folder with one of them.")
+    return _fitted(data | beside, source)
+
+
+def _beside(
+    release: Release | None, run: Run | None, over: Sequence[str], say: Report
+) -> dict[str, Any]:
+    """The release, or the run where there is none, beside the sets ``over``."""
+    if not over:
+        return {}
+    others = open_sources(over, report=say)
+    if release is not None:
+        ours, called = of_release(release), "this release"
+    else:
+        assert run is not None
+        ours, called = of_pool(RunRows(run).pool(), run.path), "this run"
+    return {"coverage": coverage(ours, called, others, run=run, release=release, say=say)}
 
 
 def _behind(release: Release) -> Run | None:
@@ -79,7 +106,7 @@ def _opened(folder: Path) -> Run:
     return run
 
 
-def _of_run(run: Run, release: Release | None, kind: str) -> dict[str, Any]:
+def _of_run(run: Run, release: Release | None, kind: str) -> tuple[dict[str, Any], Source]:
     source = RunRows(run)
     found = walk(source)
     ids = _ids(found)
@@ -115,7 +142,7 @@ def _of_run(run: Run, release: Release | None, kind: str) -> dict[str, Any]:
             else f"There is no release before {release.version}."
         )
     version = release.version if release and kind == "release" else None
-    return _fitted(_head(run.recipe.name, kind, version, _ended(run)) | data, source)
+    return _head(run.recipe.name, kind, version, _ended(run)) | data, source
 
 
 def _placed(
@@ -137,7 +164,7 @@ def _placed(
     return at, said if at else None
 
 
-def _of_release(release: Release) -> dict[str, Any]:
+def _of_release(release: Release) -> tuple[dict[str, Any], Source]:
     manifest = release.manifest
     source = ReleaseRows(release)
     found = walk(source)
@@ -166,7 +193,7 @@ def _of_release(release: Release) -> dict[str, Any]:
     if data["changes"] is None:
         missing["changes"] = f"There is no release before {release.version}."
     head = _head(manifest.name, "release", release.version, manifest.created)
-    return _fitted(head | data, source)
+    return head | data, source
 
 
 def _document(
@@ -235,13 +262,15 @@ def _fitted(data: dict[str, Any], source: Source) -> dict[str, Any]:
     said = source.texts(rows["ids"])
     while True:
         rows["text_limit"], rows["texts"] = limit, shown.texts(rows["ids"], said, limit)
+        for each in data["coverage"]["map"] if "coverage" in data else ():
+            each["texts"] = [text[:limit] for text in each["texts"]]
         if limit < _SHORTEST or _size(data) <= BYTES:
             return data
         limit //= 2
 
 
 def _size(data: dict[str, Any]) -> int:
-    return len(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(as_data(data).encode())
 
 
 def _ended(run: Run) -> str:

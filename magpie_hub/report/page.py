@@ -15,8 +15,8 @@ from importlib.resources import files
 from typing import Any
 
 SCRIPTS = (
-    *("base", "filters", "state", "charts", "overview", "flow", "distributions", "map"),
-    *("row", "table", "pairs", "judges", "stages", "changes", "main"),
+    *("base", "filters", "state", "charts", "overview", "flow", "distributions", "moving", "map"),
+    *("layers", "coverage", "row", "table", "pairs", "judges", "stages", "changes", "main"),
 )
 """The parts of the page's script, in the order in which they are joined."""
 
@@ -25,9 +25,13 @@ _HOLE = re.compile(r"\{\{(\w+)\}\}")
 
 def page(data: Mapping[str, Any]) -> str:
     """The page of ``data`` (see ``report/data.py``) as HTML."""
-    script = "\n".join(_source(f"page/{name}.js") for name in SCRIPTS)
-    script = f'(() => {{\n"use strict";\n{script}}})();\n'
-    return document(_source("page/page.html"), style=style(), script=script, data=data)
+    return document(_source("page/page.html"), style=style(), script=script(*SCRIPTS), data=data)
+
+
+def script(*names: str, last: str = "") -> str:
+    """Those parts of the page's script, and a ``last`` one, in a scope of their own."""
+    parts = "\n".join([*(_source(f"page/{name}.js") for name in names), last])
+    return f'(() => {{\n"use strict";\n{parts}}})();\n'
 
 
 def style() -> str:
@@ -51,7 +55,7 @@ def document(
         "style": style,
         "charts": charts,
         "page": script,
-        "data": _as_data(data),
+        "data": as_data(data),
     }
     # In one pass: a row that looks like a hole is not filled.
     return _HOLE.sub(lambda hole: filled[hole[1]], html)
@@ -70,7 +74,7 @@ def _hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _as_data(data: Mapping[str, Any]) -> str:
+def as_data(data: Mapping[str, Any]) -> str:
     """JSON that cannot end the block it stands in: no ``</script>``, no ``<!--``."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", r"\u003c")

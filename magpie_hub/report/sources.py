@@ -65,6 +65,10 @@ class RunRows:
         published = RunPool(run, only=[]).columns()
         self.there = tuple(name for name in WANTED if name in published)
 
+    def pool(self) -> RunPool:
+        """The rows that are published, so far."""
+        return RunPool(self._run, only=self._done)
+
     def frames(self) -> Iterator[pl.DataFrame]:
         return map(self._frame, self._sampled)
 

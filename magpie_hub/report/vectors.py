@@ -1,8 +1,8 @@
-"""The embeddings that a run has stored, for rows that the report shows."""
+"""The embeddings that a run has stored, for rows that the report shows, and what made them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,20 +12,32 @@ from magpie_hub.annotate.compare import place
 from magpie_hub.annotate.map import embedded_by
 from magpie_hub.neighbors.block import Vectors
 from magpie_hub.neighbors.pieces import Pieces
-from magpie_hub.run import Run
+from magpie_hub.recipe import Neighbors
+from magpie_hub.run import Run, StageInfo
 from magpie_hub.storage import Folder
 
 
 class Embedded(NamedTuple):
-    """``vectors`` (ids, dimensions) have length 1; ``model`` is the name of what made them."""
+    """``vectors`` (ids, dimensions) have length 1; ``model`` is the name of what made them, and
+    ``identity`` tells its weights from others."""
 
     ids: list[str]
     vectors: Vectors
     model: str
+    identity: str
 
 
 def vectors(run: Run, ids: Collection[str]) -> Embedded | None:
     """Those of ``ids`` that have been embedded; None where the run has stored none."""
+    for stage, settings in embedders(run):
+        folder, fingerprint = place(run, stage, settings)
+        if found := _read(folder, fingerprint, set(ids)):
+            return Embedded(*found, stage.model or settings.model, stage.keys["model"])
+    return None
+
+
+def embedders(run: Run) -> Iterator[tuple[StageInfo, Neighbors]]:
+    """The finished stages for which a run has embedded its questions, and with what."""
     annotate = run.recipe.annotate
     for name in ("neighbors", "map"):
         if not run.has(name) or run.missing(name):
@@ -33,13 +45,8 @@ def vectors(run: Run, ids: Collection[str]) -> Embedded | None:
         settings = annotate.neighbors
         if name == "map" and annotate.map is not None:
             settings = embedded_by(run.recipe, annotate.map)
-        if settings is None:
-            continue
-        stage = run.stage(name)
-        folder, fingerprint = place(run, stage, settings)
-        if found := _read(folder, fingerprint, set(ids)):
-            return Embedded(*found, stage.model or settings.model)
-    return None
+        if settings is not None:
+            yield run.stage(name), settings
 
 
 def _read(folder: Folder, fingerprint: str, ids: set[str]) -> tuple[list[str], Vectors] | None:

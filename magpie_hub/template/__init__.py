@@ -43,6 +43,7 @@ __all__ = [
     "derive",
     "leaks",
     "load",
+    "load_tokenizer",
     "reader",
 ]
 
@@ -64,14 +65,21 @@ class Reader:
 
 
 def load(
-    path: Path, *, override: Override | None = None, thinking: bool | None = None
+    path: Path,
+    *,
+    override: Override | None = None,
+    thinking: bool | None = None,
+    source: str | None = None,
 ) -> ChatTemplate:
-    """Derive from the tokenizer (and ``generation_config.json``) in ``path`` and prove it.
+    """Derive from the tokenizer (and ``generation_config.json``) in ``path`` and prove it;
+    ``source`` is a chat template in the place of the tokenizer's own.
 
     ``UsageError`` where the tokenizer has no chat template, or one that cannot be proved;
     ``EngineError`` where the tokenizer cannot be loaded.
     """
-    tokenizer = _tokenizer(path)
+    tokenizer = load_tokenizer(path)
+    if source is not None:
+        tokenizer.chat_template = source
     try:
         return derive(tokenizer, eos_ids=_eos_ids(path), override=override, thinking=thinking)
     except UsageError as error:
@@ -80,7 +88,7 @@ def load(
 
 def reader(path: Path) -> Reader:
     """What reads conversations for the model in ``path``. Errors as of :func:`load`."""
-    tokenizer = _tokenizer(path)
+    tokenizer = load_tokenizer(path)
     stops = {*_eos_ids(path), tokenizer.eos_token_id} - {None}
     try:
         return Reader(renderer_of(tokenizer), frozenset(stops))
@@ -88,7 +96,8 @@ def reader(path: Path) -> Reader:
         raise UsageError(f"the model in {path} cannot be used: {error}") from error
 
 
-def _tokenizer(path: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """With the chat template that its model has. ``EngineError`` where it cannot be loaded."""
     from transformers import AutoTokenizer
 
     try:

@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, Page
 from magpie_hub import card
 from magpie_hub.builder import build
 from magpie_hub.card_edits import END
+from magpie_hub.evidence.record import Cell, Column, Kind, Record, Table
+from magpie_hub.evidence.resampling import Interval
 from magpie_hub.facts import facts
 from magpie_hub.release import Making, Manifest, Release, Since, Yield
 from magpie_hub.visible import one_line, visible
@@ -161,6 +163,56 @@ def test_every_row_shows_as_it_was_written(
         assert kept(visible(content).rstrip("\n")) in shown
 
 
+BLOCKS = ("# big", "> said", "1. one", "23) two", "- list", "+ list", "--- rule", "===", "-")
+
+
+def anything(kind: Kind) -> Record:
+    """Hostile words in all that a record says."""
+    columns = tuple(Column(name=text, title=text, unit=LINES[0]) for text in LINES)
+    cells: tuple[dict[str, Cell], ...] = (
+        dict(zip(LINES, LINES[::-1], strict=True)),
+        dict.fromkeys(LINES, Interval(1.0, 0.5, 2.0, 3)),
+    )
+    turned = kind == "train"
+    return Record(
+        kind=kind,
+        name=ROWS[0],
+        summary=BLOCKS[0],
+        command=ROWS[2],
+        created="2026-01-31T12:00:00+00:00",
+        versions={text: text for text in ROWS},
+        machine=ROWS[0],
+        settings={text: [text, 1] for text in ROWS},
+        ok=turned,
+        error=None if turned else ROWS[5],
+        table=Table(columns=columns if turned else columns[:7],
+                    rows=cells if turned else tuple({k: row[k] for k in LINES[:7]}
+                                                    for row in cells)),
+        notes=(*ROWS, *BLOCKS) if turned else ROWS[6:],
+    )  # fmt: skip
+
+
+def test_what_stands_in_the_evidence_shows_as_text(browser: Browser, release: Release) -> None:
+    evidence = [anything("experiment"), anything("train")]
+    known = facts(release.path, release.manifest)
+    text = card.render(release.manifest, known, "sft.md.jinja", evidence=evidence)
+    page, asked = opened(browser, text, release.path)
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    harmless(page, asked)
+    words = " ".join(page.inner_text("body").split())
+    part = words[words.index(" Evidence ") : words.index(" Limitations and biases")]
+    for line in LINES:
+        # As words, as a setting, and in a table.
+        assert part.replace(kept(END), END).count(one_line(line)) >= 4
+    assert "(failed)" in part and "1.00 [0.50, 2.00]" in part
+    notes = [each.inner_text() for each in page.query_selector_all("details li")]
+    assert notes[-len(BLOCKS) :] == list(BLOCKS)
+    assert kept(visible(ROWS[2]).rstrip("\n")) in [
+        each.inner_text().strip("\n") for each in page.query_selector_all("pre")
+    ]
+    whole_tables(page)
+
+
 def test_what_stands_in_the_manifest_shows_as_text(browser: Browser, release: Release) -> None:
     manifest = everywhere(release.manifest)
     text = card.render(manifest, facts(release.path, manifest), "sft.md.jinja")
@@ -169,6 +221,10 @@ def test_what_stands_in_the_manifest_shows_as_text(browser: Browser, release: Re
     words = " ".join(page.inner_text("body").split())
     for line in LINES:
         assert kept(one_line(line)) in words
+    whole_tables(page)
+
+
+def whole_tables(page: Page) -> None:
     tables = (
         "[...document.querySelectorAll('table')].map(t => [...t.rows].map(r => r.cells.length))"
     )

@@ -11,7 +11,7 @@ from magpie_hub.changes.statements import LONGEST, SHOWN_SHIFTS, plain, statemen
 NONE: dict[str, Any] = {
     "old": "1.0.0", "new": "1.1.0", "configs_added": (), "configs_removed": (), "default": None,
     "splits": (), "columns": (), "rows": {}, "labels": (), "filters": (), "producers": (),
-    "made": (), "license": None,
+    "made": (), "license": None, "evidence": None,
     "files": FileChanges(new=0, new_bytes=0, same=0, same_bytes=0, gone=0),
 }  # fmt: skip
 HOSTILE = "a\nb\t\x1b[2J\u202e\u200b\x07 [red]c[/red]" + "d" * 500

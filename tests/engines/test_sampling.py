@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magpie_hub.engines.sampling import choose, uniforms
+from magpie_hub.engines.sampling import choose, penalise, uniforms
 
 LOGITS = torch.tensor([0.0, 1.0, 2.0, -float("inf")])
 
@@ -58,3 +59,11 @@ def test_numbers_are_uniform_and_independent() -> None:
     first, second = uniforms(seeds, 0), uniforms(seeds, 1)
     assert abs(first.mean() - 0.5) < 0.01
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.03
+
+
+def test_what_was_said_is_less_likely_and_a_row_without_penalty_stays() -> None:
+    logits = torch.tensor([[2.0, -2.0, 3.0, -float("inf")]]).repeat(2, 1)
+    seen = torch.tensor([[True, True, False, True]]).repeat(2, 1)
+    strict, free = penalise(logits, seen, torch.tensor([1.25, 1.0]))
+    assert strict.tolist() == [pytest.approx(1.6), -2.5, 3.0, -float("inf")]
+    assert torch.equal(free, logits[1])

@@ -103,6 +103,21 @@ def test_greedy_answers_are_those_of_the_transformers_engine(engine: Engine) -> 
     assert sum(c.finish_reason == "stop" for c in got) > 48
 
 
+@pytest.mark.parametrize(("penalty", "changed"), [(1.2, 1), (2.0, 5)])
+def test_the_repetition_penalty_is_that_of_the_transformers_engine(
+    engine: Engine, penalty: float, changed: int
+) -> None:
+    strict = replace(GREEDY, repetition_penalty=penalty)
+    texts = [f"What is {i} + {i * 3 % 17}?" for i in range(12)] + ["Hello!", "Name three colours."]
+    asked = [answer(text, decoding=strict) for text in texts]
+    reference = open_engine(EngineSpec(), CHAT)
+    expected = complete(reference, asked)
+    without = complete(reference, [answer(text) for text in texts])
+    reference.close()
+    assert sum(a != b for a, b in zip(tokens(expected), tokens(without), strict=True)) >= changed
+    assert tokens(complete(engine, asked)) == tokens(expected)
+
+
 def test_a_seed_gives_its_query_whatever_is_in_flight(engine: Engine) -> None:
     wanted = queries(24)
     together = tokens(complete(engine, wanted))

@@ -86,7 +86,7 @@ class Process:
 class Warm:
     """The process that is forked. Its clients talk to ``port`` alone; a server for them is
     ``Hub(folder, warm.port)``, one after the other. So is a fork that has a home: one that it
-    starts itself may have another, where it does not come back to its own."""
+    starts itself may have another, until it ends."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         folder.mkdir()
@@ -107,10 +107,12 @@ class Warm:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
 
-    def start(self, code: str, given: str, *, folder: Path, token: str = "hf_write") -> Process:
-        """Run ``code`` with an empty home in ``folder``; ``given`` is its stdin."""
+    def start(
+        self, code: str, given: str, *, folder: Path, token: str | None = "hf_write"
+    ) -> Process:
+        """Run ``code`` with its home in ``folder``; ``given`` is its stdin."""
         own = {"HOME": str(folder), "TMPDIR": str(folder), "HF_HOME": str(folder / "hf")}
-        env = self._env | own | {"HF_TOKEN": token}
+        env = self._env | own | ({"HF_TOKEN": token} if token else {})
         return Process(self._address, code, given, env=env, folder=folder)
 
     def stop(self) -> None:
@@ -140,6 +142,7 @@ class Subprocess:
         assert (python, flag) == (sys.executable, "-c")
         address = os.environ[ADDRESS]
         ended = Process(address, code, input, env=env, folder=Path(cwd)).wait(timeout)
+        _let_point(Path(os.environ[HOME], "hf"), os.environ["HF_HOME"])
         return subprocess.CompletedProcess(command, ended.code, ended.out, ended.said)
 
 

@@ -133,9 +133,12 @@ class ServerEngine:
         )
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """``EngineError`` where a server cannot hold an output to a schema."""
+        """``EngineError`` where a server cannot hold an output to a schema, or has no repetition
+        penalty."""
         if any(request.schema is not None for request in requests):
             self._crew.require_schemas()
+        if any(r.decoding is not None and r.decoding.repetition_penalty != 1 for r in requests):
+            self._crew.require_penalties()
         self._flying += len(requests)
         self._loop.call_soon_threadsafe(self._crew.admit, tuple(requests))
 

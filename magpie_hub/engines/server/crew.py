@@ -15,6 +15,7 @@ from typing import Any
 
 from magpie_hub.engines import Completion, Request
 from magpie_hub.engines.server.client import Server
+from magpie_hub.engines.server.dialects import penalises
 from magpie_hub.engines.server.http import Away, Passing, Refused, Unreachable
 from magpie_hub.errors import EngineError
 
@@ -79,6 +80,14 @@ class Crew:
                 raise EngineError(
                     f"{post.server.url} cannot be held to a JSON schema; judge with a server by "
                     "vLLM, SGLang or llama.cpp, or with another engine."
+                )
+
+    def require_penalties(self) -> None:
+        for post in self._posts:
+            if not penalises(post.server.kind):
+                raise EngineError(
+                    f"{post.server.url} has no repetition penalty that counts the prompt too; ask "
+                    "for none, or take a server by vLLM or llama.cpp, or another engine."
                 )
 
     def admit(self, requests: Sequence[Request]) -> None:

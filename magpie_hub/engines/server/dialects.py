@@ -94,6 +94,8 @@ def body(
     }
     if kind != "other" or decoding.top_p < 1:  # TGI refuses a top_p of 1
         fields["top_p"] = decoding.top_p
+    if decoding.repetition_penalty != 1:
+        fields |= _penalty(kind, decoding.repetition_penalty)
     if kind in ("vllm", "sglang"):
         fields["stop_token_ids"] = sorted(request.stop_ids)
         # A grammar ends with the model's own end of text, whatever our stops are.
@@ -103,6 +105,25 @@ def body(
     if request.schema is not None:
         fields |= _schema(kind, request.schema)
     return fields
+
+
+def penalises(kind: Kind) -> bool:
+    """Whether it has a repetition penalty that counts the prompt as the other engines do: SGLang's
+    counts only what was written."""
+    return kind in ("vllm", "llamacpp")
+
+
+def _penalty(kind: Kind, penalty: float) -> dict[str, Any]:
+    assert penalises(kind), "the crew refuses it"
+    if kind == "vllm":
+        return {"repetition_penalty": penalty}
+    return {
+        "samplers": ["penalties", *_FIXED[kind]["samplers"]],
+        "repeat_penalty": penalty,
+        "repeat_last_n": -1,  # the whole context, not the last 64 tokens
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
 
 
 def _schema(kind: Kind, schema: str) -> dict[str, Any]:

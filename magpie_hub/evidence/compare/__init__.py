@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,19 @@ import polars as pl
 
 from magpie_hub import models, schema
 from magpie_hub.annotate.contamination import Benchmarks
-from magpie_hub.annotate.duplicates import Foreign
 from magpie_hub.annotate.items import Item, read_file
 from magpie_hub.engines import EngineSpec
 from magpie_hub.errors import EngineError, MissingExtra, UsageError
-from magpie_hub.evidence.compare import diversity
+from magpie_hub.evidence.command import command
+from magpie_hub.evidence.compare import coverage, diversity
 from magpie_hub.evidence.compare.judged import JUDGED, judge, reward
 from magpie_hub.evidence.compare.measures import Annotators, Measured, measured
+from magpie_hub.evidence.compare.record import failed, record
 from magpie_hub.evidence.compare.result import Compared, Comparison, Pair
 from magpie_hub.evidence.compare.sampling import Sample, sample
-from magpie_hub.evidence.resampling import Bootstrap, Interval
-from magpie_hub.evidence.sources import Place, Source, open_source
+from magpie_hub.evidence.record import failing, write_records
+from magpie_hub.evidence.resampling import Bootstrap, Interval, counted
+from magpie_hub.evidence.sources import Place, Source, open_sources
 from magpie_hub.filters import Filter
 from magpie_hub.hub_client import Report
 from magpie_hub.neighbors import embedding
@@ -58,14 +59,34 @@ class Settings:
 
 
 def compare(
-    sources: Sequence[str], settings: Settings, *, progress: Progress, report: Report
+    sources: Sequence[str],
+    settings: Settings,
+    *,
+    progress: Progress,
+    report: Report,
+    evidence: Path | None = None,
 ) -> Comparison:
-    """What is the same and what differs between ``sources`` (see ``sources.py``), two or more.
+    """What is the same and what differs between ``sources`` (see ``sources.py``), two or more; in
+    the folder ``evidence`` a record of it for a card, whether it failed or not.
 
     ``UsageError`` where one of them is no source, or a filter does not fit it; ``HubError`` and
-    ``InvalidData`` where one cannot be read."""
+    ``InvalidData`` where one cannot be read; ``EngineError`` where a model fails."""
+    if evidence is None:
+        return _compare(sources, settings, progress, report)
+    if evidence.is_file():
+        raise UsageError(f"--evidence {evidence} is a file; name a folder.")
+    called = command("compare", sources, settings)
+    with failing(evidence, lambda error: failed(sources, called, error)):
+        found = _compare(sources, settings, progress, report)
+    write_records(evidence, [record(found, called)])
+    return found
+
+
+def _compare(
+    sources: Sequence[str], settings: Settings, progress: Progress, report: Report
+) -> Comparison:
     where = _checked(sources, settings)
-    opened = _named([open_source(text, report=report) for text in sources])
+    opened = open_sources(sources, report=report)
     annotators = Annotators.open(
         tokenizer=settings.tokenizer, benchmarks=_benchmarks(settings.benchmarks)
     )
@@ -83,7 +104,7 @@ def compare(
     for source, each, draw in zip(opened, samples, draws, strict=True):
         measures.append(measured(each.rows, annotators, draw))
         report(f"{source.name}: measured.")
-    pairs = _shared(samples, draws)
+    pairs = coverage.by_words(samples, draws)
     even = min(EMBEDDED, *(len(each.rows) for each in samples))
     drawn = [each.drawn(even)["query"] for each in samples]
     further: list[dict[str, Interval]] = [{} for _ in samples]
@@ -131,20 +152,6 @@ def _checked(sources: Sequence[str], settings: Settings) -> Filter | None:
             settings.engine.require()
             models.resolve(model)
     return Filter.parse(settings.where, schema.names()) if settings.where is not None else None
-
-
-def _named(sources: list[Source]) -> list[Source]:
-    """With the whole place as the name of those that would share a short one."""
-    names = [source.name for source in sources]
-    found = [
-        replace(source, name=source.text) if names.count(source.name) > 1 else source
-        for source in sources
-    ]
-    if len({source.name for source in found}) < len(found):
-        raise UsageError(
-            "a source is named twice; give each once, or #name=... to tell them apart."
-        )
-    return found
 
 
 def _benchmarks(files: Sequence[str]) -> Benchmarks | None:
@@ -200,22 +207,6 @@ def _labelled(
     ]
 
 
-def _shared(samples: Sequence[Sample], draws: Sequence[Bootstrap]) -> list[Pair]:
-    """Of each source how many questions stand in each other one."""
-    known = [
-        Foreign([Item(str(place), text) for place, text in enumerate(each.rows["query"])])
-        for each in samples
-    ]
-    pairs = []
-    for of, by in permutations(range(len(samples)), 2):
-        hits = known[by].find(samples[of].rows["query"])
-        near = draws[of].mean([float(hit is not None) for hit in hits])
-        assert near is not None
-        exact = float(np.isin(samples[of].questions, samples[by].questions).mean())
-        pairs.append(Pair(of, by, _counted(exact, samples[of].kept), near))
-    return pairs
-
-
 def _distinct(texts: Sequence[pl.Series], further: list[dict[str, Interval]], seed: int) -> None:
     for size in _SIZES:
         words = min(diversity.runs(each, size) for each in texts) // 2
@@ -239,15 +230,7 @@ def _meanings(
         found["vendi"] = diversity.vendi(each, draw)
         if count > 1:
             found["cluster_entropy"] = diversity.cluster_entropy(cluster, count, draw)
-    radii = [diversity.nearest(each, place=diversity.NEAREST) for each in vectors]
-    made = []
-    for pair in pairs:
-        distance = diversity.nearest(vectors[pair.of], vectors[pair.by])
-        # Of too few rows none has so many neighbours.
-        there = bool(np.isfinite(radii[pair.of]).all())
-        covered = draw.mean(diversity.covered(radii[pair.of], distance)) if there else None
-        made.append(replace(pair, covered=covered, distance=draw.mean(distance)))
-    return made, count
+    return coverage.by_meaning(vectors, pairs, draw), count
 
 
 def _compared(
@@ -265,11 +248,6 @@ def _compared(
         kept=found.kept,
         sampled=len(found.rows),
         makers={name: model for name, model in found.makers.items() if name in labelled},
-        means={**measures.means, "exact": _counted(twice, found.kept), **further},
+        means={**measures.means, "exact": counted(twice, found.kept), **further},
         shares=measures.shares,
     )
-
-
-def _counted(share: float, rows: int) -> Interval:
-    """Of all rows, so that nothing was left to chance."""
-    return Interval(share, share, share, rows)

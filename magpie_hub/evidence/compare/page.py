@@ -8,18 +8,13 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-
 from magpie_hub import schema
-from magpie_hub.annotate.map import FEWEST, LAID_OUT, Layout
-from magpie_hub.errors import MissingExtra
+from magpie_hub.evidence.compare import coverage
 from magpie_hub.evidence.compare.measures import SHARED
 from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison
 from magpie_hub.evidence.resampling import Interval
-from magpie_hub.report.page import document, style
+from magpie_hub.report.page import document, script, style
 
-_TEXT = 240
-"""Characters of a question that the map shows."""
 _WIDE, _HIGH, _ROW = 220, 16, 9
 Form = Callable[[float], str]
 
@@ -35,7 +30,7 @@ def page(found: Comparison) -> str:
         "how": escape(_how(found)),
         "sources": _sources(found),
         "map_lead": escape(lead),
-        "map": '<div id="plot" class="plot" role="img" aria-label="Map"></div>' if points else "",
+        "map": '<div id="plot"></div>' if points else "",
         "measures": _measures(found.sources),
         "kinds": "".join(_kind(kind, found.sources) for kind in ("language", *SHARED)),
         "pairs": _pairs(found),
@@ -44,7 +39,7 @@ def page(found: Comparison) -> str:
     return document(
         _file("compare.html"),
         style=style() + _file("compare.css"),
-        script=_file("compare.js"),
+        script=script("base", "charts", "moving", "layers", last=_file("compare.js")),
         data={"sources": points},
         parts=parts,
     )
@@ -62,30 +57,8 @@ def _map(found: Comparison) -> tuple[list[dict[str, Any]], str]:
     """The points of each source, and a sentence on them or on why there are none."""
     if not found.vectors:
         return [], f"There is no map: {found.absent['meaning']}"
-    each = min(found.even_rows, LAID_OUT // len(found.vectors))
-    every = np.concatenate([vectors[:each] for vectors in found.vectors])
-    if len(np.unique(every, axis=0)) < FEWEST:
-        return [], f"There is no map of fewer than {FEWEST} different questions."
-    try:
-        places = Layout(every, seed=found.seed).of(every, np.arange(len(every)))
-    except ModuleNotFoundError:
-        return [], f"There is no map: {MissingExtra('openTSNE', 'map')}"
-    points = []
-    for source, texts, part in zip(
-        found.sources, found.shown, np.split(places, len(found.vectors)), strict=True
-    ):
-        points.append(
-            {
-                "name": source.name,
-                "x": [round(float(x), 3) for x, _ in part],
-                "y": [round(float(y), 3) for _, y in part],
-                "texts": [text[:_TEXT] for text in texts[:each]],
-            }
-        )
-    return points, (
-        f"{each:,} questions of each source, laid out together by t-SNE with seed {found.seed}: "
-        "questions that are alike lie near each other."
-    )
+    names = [source.name for source in found.sources]
+    return coverage.layers(names, found.shown, found.vectors, seed=found.seed)
 
 
 def _sources(found: Comparison) -> str:

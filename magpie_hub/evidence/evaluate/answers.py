@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from magpie_hub.engines import Decoding, EngineSpec, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.evidence.asking import Stage, fingerprint, rows, speaker
+from magpie_hub.evidence.asking import Stage, fingerprint, rows
 from magpie_hub.evidence.evaluate.opponents import Answer, model_slug
 from magpie_hub.evidence.evaluate.prompts import Benchmark, Prompt
 from magpie_hub.stage import Progress, Source, Steps
@@ -43,20 +43,21 @@ class Answered:
 
 def answer(
     ref: str,
+    source: Source,
     benchmark: Benchmark,
     *,
-    max_tokens: int,
+    decoding: Decoding,
     folder: Path,
     engine: EngineSpec,
     progress: Progress,
 ) -> Answered:
-    """Of ``folder`` where they are there already. ``EngineError`` where not one came."""
-    source = speaker(ref)
+    """Of ``source``, which was asked for as ``ref``; those that are in ``folder`` already are taken
+    from there. ``EngineError`` where not one came."""
     prompts = benchmark.prompts
     keys = fingerprint(
         source.model.identity,
         source.template.describe(),
-        max_tokens,
+        asdict(decoding),
         [(prompt.id, prompt.history, prompt.turns) for prompt in prompts],
     )
     stage = Stage(
@@ -65,7 +66,7 @@ def answer(
         schema=_ANSWERS,
         keys=keys,
         asked=source,
-        steps=lambda place: _conversation(source, prompts[place], max_tokens),
+        steps=lambda place: _conversation(source, prompts[place], decoding),
     )
     found = rows(stage, [prompt.id for prompt in prompts], engine=engine, progress=progress)
     if all(row["error"] for row in found):
@@ -79,8 +80,7 @@ def answer(
     )
 
 
-def _conversation(source: Source, prompt: Prompt, max_tokens: int) -> Steps:
-    decoding = Decoding(temperature=0.0, top_p=1.0, max_tokens=max_tokens)
+def _conversation(source: Source, prompt: Prompt, decoding: Decoding) -> Steps:
     messages = [dict(message) for message in prompt.history]
     texts: list[str] = []
     reasons: list[str] = []

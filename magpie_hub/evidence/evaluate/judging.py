@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from magpie_hub.engines import Decoding, EngineSpec, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.evidence.asking import Stage, fingerprint, rows, speaker
+from magpie_hub.evidence.asking import Stage, fingerprint, rows
 from magpie_hub.evidence.evaluate.opponents import Answer, model_slug
 from magpie_hub.evidence.evaluate.prompts import Kind, Prompt
 from magpie_hub.stage import Progress, Source, Steps
@@ -84,6 +84,7 @@ class Judgement:
 
 def judge(
     ref: str,
+    source: Source,
     kind: Kind,
     prompts: Sequence[Prompt],
     answers: Sequence[Answer],
@@ -93,9 +94,9 @@ def judge(
     engine: EngineSpec,
     progress: Progress,
 ) -> Judgement:
-    """``answers`` against ``opponents`` by the judge ``ref``, and, of prompts with a checklist,
-    each answer's own score. ``EngineError`` where it gives no valid verdict at all."""
-    source = speaker(ref)
+    """``answers`` against ``opponents`` by the judge ``source``, which was asked for as ``ref``;
+    and, of prompts with a checklist, each answer's own score. ``EngineError`` where it gives no
+    valid verdict at all."""
     scale = SCALES.get(kind, THREE)
     games = [
         Games.of(source.template, scale, prompt, answer, opponents[place] if opponents else None)

@@ -14,7 +14,8 @@ from magpie_hub.evidence.evaluate.judging import Judgement, Verdict
 from magpie_hub.evidence.evaluate.logistic import Floats
 from magpie_hub.evidence.evaluate.opponents import Answer
 from magpie_hub.evidence.evaluate.prompts import Benchmark, Prompt
-from magpie_hub.evidence.evaluate.truth import checked
+from magpie_hub.evidence.evaluate.tasks import by_task, groups
+from magpie_hub.evidence.evaluate.truth import Truth, checked
 from magpie_hub.evidence.resampling import Bootstrap, Interval
 
 MARGIN = 500
@@ -30,32 +31,30 @@ class Pairs:
     opponents: tuple[Answer, ...] | None
 
 
-def own(benchmark: Benchmark, answers: Sequence[Answer | None], seed: int) -> tuple[Number, ...]:
+def own(
+    benchmark: Benchmark, answers: Sequence[Answer | None], truth: Truth | None, seed: int
+) -> tuple[Number, ...]:
     """Numbers that need no judge; a prompt that got no answer is a wrong one."""
-    tried = [(p, a or ("",)) for p, a in zip(benchmark.prompts, answers, strict=True)]
-    found = checked([p for p, _ in tried], [a for _, a in tried])
+    tried = [each or ("",) for each in answers]
+    found = checked(benchmark.prompts, tried, truth)
     given = np.array(lengths([each for each in answers if each is not None]))
-    numbers = [
-        Number(
-            name="length",
-            title="answer, characters",
-            value=winrates.win_rate(given, seed=seed),
-            unit="",
-            meaning="All turns of an answer together.",
-        )
-    ]
-    if found:
-        numbers.insert(
-            0,
-            Number(
-                name="correct",
-                title="correct",
-                value=winrates.win_rate(np.array(found), seed=seed),
-                unit="%",
-                meaning="Of the prompts with a value or tests, those answered rightly.",
-            ),
-        )
-    return tuple(numbers)
+    length = Number(
+        name="length",
+        title="answer, characters",
+        value=winrates.win_rate(given, seed=seed),
+        unit="",
+        meaning="All turns of an answer together.",
+    )
+    if not found.right:
+        return (length,)
+    counts = ", ".join(f"{count:,} by {how}" for how, count in found.by.items())
+    right = _share(
+        "correct",
+        f"correct, by {' and '.join(found.by)}",
+        winrates.win_rate(np.array(found.right), seed=seed),
+        f"Of the prompts that can be checked, those answered rightly: {counts}.",
+    )
+    return right, length
 
 
 def summary(
@@ -77,19 +76,20 @@ def summary(
             numbers += _compared(judgement, benchmark, pairs, valid, gamed, seed, absent)
         first = _mean([_first(each) for each in judgement.verdicts], seed)
         consistent = _mean([_same(each) for each in judgement.verdicts], seed)
-    scores = [each.score for each in judgement.verdicts if each.score is not None]
+    graded = [n for n, each in enumerate(judgement.verdicts) if each.score is not None]
     if any(prompt.checklist for prompt in pairs.prompts):
         games += (asked := sum(bool(prompt.checklist) for prompt in pairs.prompts))
-        invalid += asked - len(scores)
-    if scores:
-        numbers.append(
-            Number(
-                name="wildbench_score",
-                title="WildBench score",
-                value=winrates.wildbench_score(np.array(scores, np.float64), seed=seed),
-                unit="points",
-                meaning="Grades of 1 to 10 with the checklists; 0 for a mean of 5, 100 for 10.",
-            )
+        invalid += asked - len(graded)
+    if graded:
+        grades = np.array([judgement.verdicts[n].score for n in graded], np.float64)
+        numbers += _points(
+            "wildbench_score",
+            "WildBench score",
+            winrates.wildbench_scores(grades),
+            [pairs.prompts[n] for n in graded],
+            "Grades of 1 to 10 with the checklists; 0 for a mean of 5, 100 for 10.",
+            seed,
+            absent,
         )
     return Judging(
         judge=judgement.judge,
@@ -140,7 +140,8 @@ def _compared(
     if benchmark.kind == "arena-hard":
         numbers += _arena(verdicts, answers, opponents, seed)
     if benchmark.kind == "wildbench":
-        numbers += _wildbench(verdicts, own, other, seed)
+        prompts = [pairs.prompts[n] for n in valid]
+        numbers += _wildbench(verdicts, own, other, prompts, seed, absent)
     return numbers
 
 
@@ -168,18 +169,52 @@ def _arena(
 
 
 def _wildbench(
-    verdicts: Sequence[Sequence[str]], own: Floats, other: Floats, seed: int
+    verdicts: Sequence[Sequence[str]],
+    own: Floats,
+    other: Floats,
+    prompts: Sequence[Prompt],
+    seed: int,
+    absent: dict[str, str],
 ) -> list[Number]:
     made = []
     for name, title, margin in (
         ("wildbench_reward", "WildBench reward", None),
         ("wildbench_reward_500", f"reward, {MARGIN} characters", MARGIN),
     ):
-        value = winrates.wildbench_reward(verdicts, own, other, margin=margin, seed=seed)
+        values = winrates.wildbench_rewards(verdicts, own, other, margin=margin)
         meaning = "From -100, always much worse, to 100."
         if margin is not None:
             meaning += f" Slight wins that are longer by over {MARGIN} characters are ties."
-        made.append(Number(name=name, title=title, value=value, unit="points", meaning=meaning))
+        made += _points(name, title, values, prompts, meaning, seed, absent)
+    return made
+
+
+def _points(
+    name: str,
+    title: str,
+    values: Floats,
+    prompts: Sequence[Prompt],
+    meaning: str,
+    seed: int,
+    absent: dict[str, str],
+) -> list[Number]:
+    """WildBench's: the mean of the prompts, and that of its groups of tasks."""
+    mean = winrates.win_rate(values, seed=seed)
+    made = [Number(name=name, title=title, value=mean, unit="points", meaning=meaning)]
+    weighted = by_task(values, [groups(prompt) for prompt in prompts], seed=seed)
+    if weighted is None:
+        absent["by task"] = "no prompt has a primary_tag or secondary_tags that WildBench has."
+        return made
+    weights = "The mean of its groups of tasks, with WildBench's weights."
+    made.append(
+        Number(
+            name=f"{name}_by_task",
+            title=f"{title}, by task",
+            value=weighted,
+            unit="points",
+            meaning=weights,
+        )
+    )
     return made
 
 

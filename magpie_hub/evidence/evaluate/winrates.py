@@ -107,7 +107,7 @@ def length_controlled(
     even[:, 0] = 0.0
     c = chosen_strength(terms, targets, base)
     value = float(share(even @ fit(terms, targets, base[None], c=c)[0]).mean())
-    counts = _drawn(len(wins), seed)
+    counts = draws(len(wins), seed)
     weights = np.tile(base, (TIMES, 1))
     weights[:, -len(wins) :] = counts
     drawn = share(fit(terms, targets, weights, c=c) @ even.T)
@@ -129,7 +129,7 @@ def bradley_terry(verdicts: Sequence[Sequence[str]], *, seed: int = 0) -> Score:
     model). Arena-Hard's: a verdict of much better is three battles, a tie half a win; of two models
     Bradley-Terry's strength is the logarithm of their odds."""
     won, fought = battles(verdicts)
-    counts = _drawn(len(verdicts), seed)
+    counts = draws(len(verdicts), seed)
     rate = float(won.sum() / fought.sum())
     drawn = (counts @ won) / (counts @ fought)
     n = len(verdicts)
@@ -155,7 +155,7 @@ def style_controlled(
     terms = np.column_stack([np.ones(len(terms)), terms[:, told] / spread[told]])
     targets = np.divide(won, fought, out=np.full_like(won, 0.5), where=fought > 0)
     value = fit(terms, targets, fought[None])[0, 0]
-    drawn = fit(terms, targets, _drawn(len(won), seed) * fought)[:, 0]
+    drawn = fit(terms, targets, draws(len(won), seed) * fought)[:, 0]
     return interval(float(share(value)), share(drawn), len(won))
 
 
@@ -175,16 +175,15 @@ def worth(verdict: str) -> float:
     return 0.5 if verdict == "A=B" else float(verdict.startswith("A"))
 
 
-def wildbench_reward(
+def wildbench_rewards(
     verdicts: Sequence[Sequence[str]],
     lengths: Floats,
     opponent_lengths: Floats,
     *,
     margin: int | None = None,
-    seed: int = 0,
-) -> Interval:
-    """Times 100: 100 for much better, 50 for better, 0 for a tie. With a ``margin``, a slight win
-    of an answer that is longer by more than so many characters is a tie."""
+) -> Floats:
+    """Of each prompt: 100 for much better, 50 for better, 0 for a tie. With a ``margin``, a slight
+    win of an answer that is longer by more than so many characters is a tie."""
     rewards = np.zeros(len(verdicts))
     for place, each in enumerate(verdicts):
         longer = lengths[place] - opponent_lengths[place]
@@ -195,12 +194,12 @@ def wildbench_reward(
                 for value in values
             ]
         rewards[place] = 100 * float(np.mean(values))
-    return win_rate(rewards, seed=seed)
+    return rewards
 
 
-def wildbench_score(scores: Floats, *, seed: int = 0) -> Interval:
+def wildbench_scores(grades: Floats) -> Floats:
     """Of grades from 1 to 10: 0 for a mean of 5, 100 for one of 10."""
-    return win_rate((scores - 5) * 20, seed=seed)
+    return (grades - 5) * 20
 
 
 def kappa(one: Sequence[str], other: Sequence[str]) -> float | None:
@@ -214,7 +213,7 @@ def kappa(one: Sequence[str], other: Sequence[str]) -> float | None:
     return None if chance >= 1 else float((np.trace(table) - chance) / (1 - chance))
 
 
-def _drawn(rows: int, seed: int) -> Floats:
+def draws(rows: int, seed: int) -> Floats:
     """(draws, rows): how often each draw has each row."""
     random = np.random.default_rng(seed)
     return random.multinomial(rows, np.full(rows, 1 / rows), size=TIMES).astype(np.float64)

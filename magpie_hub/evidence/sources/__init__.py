@@ -10,8 +10,8 @@ PLACE is a folder, a file, or ``ORG/NAME[@REVISION]``, where vX.Y.Z is a release
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from magpie_hub.evidence.sources.files import BATCH, ArrowTable, Table, open_fil
 from magpie_hub.evidence.sources.shapes import Shape
 from magpie_hub.filters import nearest
 from magpie_hub.hub_client import Report, connect, patiently
+from magpie_hub.pool import Pool
 from magpie_hub.pools import open_pool
 from magpie_hub.release import MANIFEST, Manifest, Release
 from magpie_hub.run import INFO
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _HUB = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 _KEYS = (*shapes.MAPPABLE, "split", "name")
+_RELEASE = re.compile(r"\w[\w.-]*/\w[\w.-]*@v\d+\.\d+\.\d+", re.ASCII)
 _VERSION = re.compile(r"v(\d+\.\d+\.\d+)", re.ASCII)
 
 
@@ -72,6 +74,14 @@ class Place:
         return f"{''.join(last) or self.place}{f':{self.config}' if self.config else ''}"
 
     @property
+    def is_release(self) -> bool:
+        """A folder that holds one, or a version on the Hub."""
+        path = Path(self.place).expanduser()
+        if path.exists():
+            return (path / MANIFEST).is_file()
+        return _RELEASE.fullmatch(self.place) is not None
+
+    @property
     def mapping(self) -> dict[str, str]:
         return {key: self.keys[key] for key in shapes.MAPPABLE if key in self.keys}
 
@@ -104,14 +114,55 @@ def open_source(text: str, *, report: Report) -> Source:
     """``UsageError`` where there is no such place, config, split or shape; ``HubError`` where the
     Hub does not give it; ``InvalidData`` where its files cannot be read."""
     place = Place.parse(text)
-    table, facts, makers = _opened(place, report)
+    return _source(place, _opened(place, report))
+
+
+def open_sources(texts: Sequence[str], *, report: Report) -> list[Source]:
+    """Each of ``texts``, by a name of its own: those that would share a short one have their whole
+    place. ``UsageError`` before any is opened where one is not a place, and where one is named
+    twice; else as :func:`open_source`."""
+    places = [Place.parse(text) for text in texts]
+    sources = [_source(place, _opened(place, report)) for place in places]
+    names = [source.name for source in sources]
+    found = [
+        replace(source, name=source.text) if names.count(source.name) > 1 else source
+        for source in sources
+    ]
+    if len({source.name for source in found}) < len(found):
+        raise UsageError(
+            "a source is named twice; give each once, or #name=... to tell them apart."
+        )
+    return found
+
+
+def of_release(release: Release) -> Source:
+    """The default config of an opened release."""
+    place = _folder(release.path)
+    return _source(place, _release(release, place))
+
+
+def of_pool(pool: Pool, folder: Path) -> Source:
+    """The rows of a run's ``folder`` as ``pool`` gives them."""
+    place = _folder(folder)
+    return _source(place, _rows(pool, place))
+
+
+_Opened = tuple[Table, dict[str, str], dict[str, str]]
+
+
+def _folder(path: Path) -> Place:
+    return Place(str(path), str(path), None, {})
+
+
+def _source(place: Place, opened: _Opened) -> Source:
+    table, facts, makers = opened
     if place.mapping:
         shape = shapes.mapped(place.mapping, table.fits, table.columns, place.place)
     else:
         shape = shapes.recognised(table.fits, table.columns, place.place)
     return Source(
         name=place.name,
-        text=text,
+        text=place.text,
         facts={**facts, "shape": shape.name},
         makers=makers,
         labels=labels.carried(labels.columns(table.fits)),
@@ -120,15 +171,13 @@ def open_source(text: str, *, report: Report) -> Source:
     )
 
 
-_Opened = tuple[Table, dict[str, str], dict[str, str]]
-
-
 def _opened(place: Place, report: Report) -> _Opened:
     path = Path(place.place).expanduser()
     if (path / MANIFEST).is_file():
         return _release(Release.open(path), place)
     if (path / INFO).is_file():
-        return _run(path, place)
+        _refuse(place, "config", "split")
+        return _rows(open_pool([path]), place)
     if path.exists():
         _refuse(place, "config", "split")
         return open_files(path), {"kind": "files"}, {}
@@ -147,13 +196,10 @@ def _refuse(place: Place, *keys: str) -> None:
             raise UsageError(f"{place.place} has no {key}s, so '{given[key]}' is none of them.")
 
 
-def _run(path: Path, place: Place) -> _Opened:
-    _refuse(place, "config", "split")
-    pool = open_pool([path])
-    columns = pool.columns()
-    first = next(iter(pool.shards(columns)), None)
-    if first is None or not first.num_rows:
-        raise UsageError(f"{path} has no row with an answer; there is nothing to compare.")
+def _rows(pool: Pool, place: Place) -> _Opened:
+    first = next((table for table in pool.shards() if table.num_rows), None)
+    if first is None:
+        raise UsageError(f"{place.place} has no row with an answer; there is nothing to compare.")
     makers = {name: made.model for name, made in pool.producers().items() if made.model}
     table = ArrowTable(first.schema, lambda wanted: pool.shards(wanted))
     return table, {"kind": "run"}, makers

@@ -6,6 +6,7 @@ OUT/
   axolotl.yaml llamafactory.yaml dataset_info.json the same training for those who train there
   checkpoints/ cache/                              while it lasts
   model/ adapter/                                  what came out; the adapter with LoRA alone
+  evidence.json                                    the same for a card; of one that failed too
   summary.json                                     written last
 """
 
@@ -15,23 +16,24 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from magpie_hub import __version__, models
+from magpie_hub import models
 from magpie_hub.errors import RunMismatch, UsageError
+from magpie_hub.evidence import templates
+from magpie_hub.evidence.record import failing, versions, write_records
+from magpie_hub.evidence.templates import OWN, Template
 from magpie_hub.evidence.train import run as running
-from magpie_hub.evidence.train import template as templates
 from magpie_hub.evidence.train import trainer as trainers
 from magpie_hub.evidence.train.frameworks import AXOLOTL, DATASET_INFO, LLAMA_FACTORY, documents
 from magpie_hub.evidence.train.presets import FREE, Method, Settings
 from magpie_hub.evidence.train.presets import settings as preset
+from magpie_hub.evidence.train.record import record
 from magpie_hub.evidence.train.rows import FILE, Rows, open_rows
 from magpie_hub.evidence.train.run import Ran
-from magpie_hub.evidence.train.template import OWN, Template
 from magpie_hub.hub_client import Report
 from magpie_hub.locks import locked
 from magpie_hub.storage import write_atomically
@@ -78,25 +80,25 @@ def train(
     rank, world = running.processes()
     accumulation = trainers.accumulation(settings, world)
     say = report if rank == 0 else lambda line: None
-    rows = open_rows(source, config, method, report=say)
-    model = models.resolve(base)
-    tokenizer = _tokenizer(model.path, base)
-    template = templates.choose(tokenizer, chat_template, base)
-    new = templates.prepare(tokenizer, template, base, lora=settings.lora)
-    if template.name != OWN:
-        had = "gets" if chat_template else "has no chat template; it gets"
-        also = f", with the new tokens {', '.join(new)}" if new else ""
-        say(f"{base} {had} {template.name}{also}.")
-    short = model.ref.rpartition("/")[2].replace(":", "-")
-    folder = Path(out or f"{short}-{rows.data.config}-{method}").expanduser()
-    identity = _identity(method, rows, model.revision, template, settings)
-    if folder.is_file():
-        raise UsageError(f"--out {folder} is a file; name a folder.")
-    _same(folder, identity)
-    if (folder / SUMMARY).is_file():
-        say(f"{folder} is finished already.")
-        return Trained(folder, json.loads((folder / SUMMARY).read_bytes()), rank == 0)
     with ExitStack() as held:
+        rows = held.enter_context(open_rows(source, config, method, report=say))
+        model = models.resolve(base)
+        tokenizer = _tokenizer(model.path, base)
+        template = templates.choose(tokenizer, chat_template)
+        new = templates.prepare(tokenizer, template, base, lora=settings.lora)
+        if template.name != OWN:
+            had = "gets" if chat_template else "has no chat template; it gets"
+            also = f", with the new tokens {', '.join(new)}" if new else ""
+            say(f"{base} {had} {template.name}{also}.")
+        short = model.ref.rpartition("/")[2].replace(":", "-")
+        folder = Path(out or f"{short}-{rows.data.config}-{method}").expanduser()
+        identity = _identity(method, rows, model.revision, template, settings)
+        if folder.is_file():
+            raise UsageError(f"--out {folder} is a file; name a folder.")
+        _same(folder, identity)
+        if (folder / SUMMARY).is_file():
+            say(f"{folder} is finished already.")
+            return Trained(folder, json.loads((folder / SUMMARY).read_bytes()), rank == 0)
         if rank == 0:
             held.enter_context(locked(folder))
             rows.write(folder)
@@ -117,19 +119,28 @@ def train(
             from accelerate import PartialState
 
             PartialState().wait_for_everyone()
-        ran = running.run(
-            method, model.path, tokenizer, folder / FILE, folder, settings, world=world, report=say
-        )
-        summary = {
+        known = {
             **identity,
             "base": {"model": base, "revision": model.revision},
             "settings": settings.model_dump(),
             "command": _command(source, base, method, settings, config, out, chat_template),
             "processes": world,
-            **_told(ran),
-            "versions": _versions(),
+            "versions": versions(*_PACKAGES),
         }
+        with failing(folder, lambda error: record(known, error)) if rank == 0 else nullcontext():
+            ran = running.run(
+                method,
+                model.path,
+                tokenizer,
+                folder / FILE,
+                folder,
+                settings,
+                world=world,
+                report=say,
+            )
+        summary = {**known, **_told(ran)}
         if rank == 0:
+            write_records(folder, [record(summary)])
             write_atomically(folder / SUMMARY, _json(summary))
             running.clean(folder)
     say(f"{ran.steps:,} steps in {ran.seconds:,.0f} s: {folder / 'model'}")
@@ -200,16 +211,6 @@ def _told(ran: Ran) -> dict[str, Any]:
         "seconds": ran.seconds,
         "device": ran.device,
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"magpie-hub": __version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _command(

@@ -1,7 +1,7 @@
 """A training as it is written for Axolotl and for LLaMA-Factory, over the same file of rows.
 
 Axolotl's keys are those of its ``docs/config-reference`` and ``docs/rlhf``, LLaMA-Factory's those
-of its ``hparams`` and ``data/README.md``.
+of its ``hparams`` and ``data/README.md``; tests hold them against the schemas of both packages.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from magpie_hub.evidence.templates import OWN, READY, Template
 from magpie_hub.evidence.train.presets import Method, Settings
 from magpie_hub.evidence.train.rows import FILE
-from magpie_hub.evidence.train.template import OWN, READY, Template
 
 AXOLOTL, LLAMA_FACTORY, DATASET_INFO = "axolotl.yaml", "llamafactory.yaml", "dataset_info.json"
 _NAME = "rows"
@@ -56,15 +56,13 @@ def axolotl(
     *,
     accumulation: int,
 ) -> dict[str, Any]:
-    rows: dict[str, Any] = {
-        "path": FILE,
-        "ds_type": "json",
-        "message_property_mappings": {"role": "role", "content": "content"},
-    }
+    rows: dict[str, Any] = {"path": FILE}
     if method == "sft":
         rows |= {
+            "ds_type": "json",
             "type": "chat_template",
             "field_messages": "messages",
+            "message_property_mappings": {"role": "role", "content": "content"},
             "roles_to_train": ["assistant"],
             "train_on_eos": "turn",
         }
@@ -103,8 +101,9 @@ def axolotl(
         "save_total_limit": 2,
         "output_dir": "axolotl-out",
     }
-    if settings.attention:
-        found["attn_implementation"] = settings.attention
+    if settings.attention or settings.packing:
+        # With its own choice it lets the rows of a pack see each other.
+        found["attn_implementation"] = settings.attention or "sdpa"
     if method == "sft":
         found |= {"train_on_inputs": False, "sample_packing": settings.packing}
         found |= {"eot_tokens": [end]} if end else {}

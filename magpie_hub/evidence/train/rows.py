@@ -1,4 +1,4 @@
-"""The rows of a release that a model is trained on, as a file beside it.
+"""The rows that a model is trained on, of a release or of another set, as a file beside it.
 
 That of conversations has {messages}, that of preferences {prompt, chosen, rejected}, where the
 answers are messages themselves: so Axolotl and LLaMA-Factory read them too.
@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from magpie_hub.errors import UsageError
-from magpie_hub.evidence.sources import Place
+from magpie_hub.evidence.sources import Place, open_source
 from magpie_hub.evidence.train.presets import Method
 from magpie_hub.export import export
 from magpie_hub.export.formats import CONVERSATION, PREFERENCE
@@ -34,7 +37,8 @@ _HOLDS: dict[Method, str] = {"sft": "conversations", "dpo": "preferences"}
 
 @dataclass(frozen=True)
 class Data:
-    """A split of a release's config; ``sha256`` is over the checksums of its files."""
+    """A split of a config. ``sha256`` is over the checksums of a release's files; of another set
+    over its rows, as they are trained on, and ``version`` is its revision on the Hub."""
 
     name: str
     version: str
@@ -51,40 +55,49 @@ class Data:
 class Rows:
     data: Data
     method: Method
-    release: Release
+    _into: Callable[[Path], None]
 
     def write(self, out: Path) -> Path:
         """``FILE`` in ``out``, complete or absent; one that is there stays."""
         file = out / FILE
-        if file.exists():
-            return file
-        config, split = self.data.config, self.data.split
-        if self.method == "sft":
-            export(self.release, config, form="openai", split=split, out=file)
-            return file
-        part = out / f".{secrets.token_hex(4)}.jsonl"
-        try:
-            export(self.release, config, split=split, out=part, thinking=False)
-            pairs = pl.read_ndjson(part).select(
-                "prompt", *(pl.col(name).list.first() for name in ("chosen", "rejected"))
-            )
-            write_atomically(file, pairs.write_ndjson().encode())
-        finally:
-            with suppress(OSError):
-                os.unlink(part)
+        if not file.exists():
+            self._into(file)
         return file
 
 
-def open_rows(source: str, config: str | None, method: Method, *, report: Report) -> Rows:
-    """Of ``PLACE[:CONFIG][#split=NAME]``, where PLACE is a release's folder or ``ORG/NAME@vX.Y.Z``.
+@contextmanager
+def open_rows(source: str, config: str | None, method: Method, *, report: Report) -> Iterator[Rows]:
+    """Of ``PLACE[:CONFIG][#KEY=VALUE,...]``: a release's folder, ``ORG/NAME@vX.Y.Z``, or any set of
+    conversations that ``compare`` reads (see ``sources``).
 
-    ``UsageError`` where there is no such release, config or split, or where it holds nothing that
-    ``method`` learns from; ``HubError`` where the Hub does not give it."""
+    ``UsageError`` where there is no such place, config, split or shape, or where it holds nothing
+    that ``method`` learns from; ``HubError`` where the Hub does not give it."""
     place = Place.parse(source)
-    if strange := [key for key in place.keys if key != "split"]:
-        raise UsageError(f"{source}: '{strange[0]}' says nothing about a release; leave it out.")
     if config and place.config and config != place.config:
         raise UsageError(f"{source} names the config {place.config}, --config {config}; give one.")
+    if place.is_release:
+        rows = _of_release(place, config, method, report)
+        report(
+            f"{rows.data.name} {rows.data.version}, {rows.data.config}, {rows.data.split}: "
+            f"{rows.data.rows:,} rows."
+        )
+        yield rows
+        return
+    if method != "sft":
+        raise UsageError(
+            f"{source} is no release, and {method} learns from preferences of one; give a release, "
+            "or train on it with --method sft."
+        )
+    # Rows are counted and told apart before anything is written where the training is to be.
+    with TemporaryDirectory(prefix="magpie-hub-train-") as folder:
+        yield _of_source(place, config, Path(folder) / FILE, report)
+
+
+def _of_release(place: Place, config: str | None, method: Method, report: Report) -> Rows:
+    if strange := [key for key in place.keys if key != "split"]:
+        raise UsageError(
+            f"{place.text}: '{strange[0]}' says nothing about a release; leave it out."
+        )
     here = Path(place.place).expanduser()
     release = open_release(here if here.exists() else place.place, report=report)
     manifest = release.manifest
@@ -100,9 +113,77 @@ def open_rows(source: str, config: str | None, method: Method, *, report: Report
     digest = hashlib.sha256()
     for file in entry.files:
         digest.update(manifest.files[file].sha256.encode())
-    report(f"{manifest.name} {manifest.version}, {name}, {split}: {entry.rows:,} rows.")
     data = Data(manifest.name, manifest.version, name, split, entry.rows, digest.hexdigest())
-    return Rows(data, method, release)
+    return Rows(data, method, lambda file: _exported(release, data, method, file))
+
+
+def _exported(release: Release, data: Data, method: Method, file: Path) -> None:
+    if method == "sft":
+        export(release, data.config, form="openai", split=data.split, out=file)
+        return
+    part = file.with_name(f".{secrets.token_hex(4)}.jsonl")
+    try:
+        export(release, data.config, split=data.split, out=part, thinking=False)
+        pairs = pl.read_ndjson(part).select(
+            "prompt", *(pl.col(name).list.first() for name in ("chosen", "rejected"))
+        )
+        write_atomically(file, pairs.write_ndjson().encode())
+    finally:
+        with suppress(OSError):
+            os.unlink(part)
+
+
+def _of_source(place: Place, config: str | None, spool: Path, report: Report) -> Rows:
+    """The conversations of a set in which somebody is answered, written to ``spool``."""
+    text = place.text
+    if config and not place.config:
+        text = f"{place.place}:{config}{text.removeprefix(place.place)}"
+    found = open_source(text, report=report)
+    digest, rows, left = hashlib.sha256(), 0, 0
+    with spool.open("wb") as file:
+        for frame, _ in found.batches():
+            said = frame.select("messages").filter(_answered())
+            lines = said.write_ndjson().encode()
+            file.write(lines)
+            digest.update(lines)
+            rows, left = rows + len(said), left + len(frame) - len(said)
+    if not rows:
+        raise UsageError(f"{text} has no conversation with an answer; nothing to train on.")
+    report(
+        f"{found.name}, {found.facts['shape']}: {rows:,} rows"
+        + (f"; {left:,} without a question and its answer are left out." if left else ".")
+    )
+    data = Data(
+        name=found.name,
+        version=found.facts.get("revision", ""),
+        config=config or place.config or "default",
+        split=found.facts.get("split", "train"),
+        rows=rows,
+        sha256=digest.hexdigest(),
+    )
+    return Rows(data, "sft", lambda file: _moved(spool, file))
+
+
+def _answered() -> pl.Expr:
+    """Whether a question is answered, every message says something, and every role is one that a
+    chat template knows."""
+    messages = pl.col("messages")
+    roles = messages.list.eval(pl.element().struct.field("role"))
+    said = messages.list.eval(pl.element().struct.field("content").str.strip_chars() != "")
+    known = roles.list.eval(pl.element().is_in(["system", "user", "assistant"])).list.all()
+    return (
+        known & roles.list.contains("user") & roles.list.contains("assistant") & said.list.all()
+    ).fill_null(False)
+
+
+def _moved(spool: Path, file: Path) -> None:
+    """Over the border of a file system, and all the same complete or absent."""
+    part = file.with_name(f".{secrets.token_hex(4)}.jsonl")
+    try:
+        shutil.copyfile(spool, part)
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _require(release: Release, file: str, config: str, method: Method) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magpie_hub.errors import EngineError, UsageError
-from magpie_hub.evidence.train import template as templates
+from magpie_hub.evidence import templates
 from magpie_hub.evidence.train.presets import Method, Settings
 
 if TYPE_CHECKING:

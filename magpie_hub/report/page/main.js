@@ -59,12 +59,14 @@ function showSections() {
 }
 
 showScheme();
+if (!data.coverage) document.getElementById("coverage").remove();
 showSections();
 showBar();
 showOverview();
 showFlow();
 showDistributions();
 showMap();
+showCoverage();
 showTable();
 showPairs();
 showJudges();

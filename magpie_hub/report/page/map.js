@@ -5,60 +5,40 @@ function showMap() {
   if (!placed.length) return missing("map", "The questions have no places on a map.");
   const inks = [...dimensions.values()].filter((one) => one.kind === "labels" || one.kind === "range");
   let ink = dimensions.get("category") || inks[0];
-  let active = false, selecting = false;
-  const extent = (values) => {
-    const there = placed.map((row) => values[row]);
-    const low = there.reduce((a, b) => Math.min(a, b)), high = there.reduce((a, b) => Math.max(a, b));
-    const air = (high - low || 1) * 0.04;
-    return { min: low - air, max: high + air };
-  };
-  const xs = extent(rows.x), ys = extent(rows.y);
-
   const choice = el("select", { id: "map-colour", onchange: () => { ink = dimensions.get(choice.value); update(); } },
     inks.map((one) => el("option", { value: one.name }, one.title)));
   choice.value = ink.name;
-  const tool = (text, name, act) => el("button.tool", { type: "button", title: name, "aria-label": name, onclick: act }, text);
-  const area = el("button.tool", { type: "button", "aria-pressed": "false", onclick: () => select(!selecting) }, "Choose an area");
-  const canvas = el("div.canvas.map", { tabindex: "0" });
-  const hint = el("p.hint", {}, "Click the map to move and zoom it");
   const legend = el("ul.legend", { "aria-label": "Colours; a press keeps the rows" });
   const counted = el("p.soft");
-  show("map",
-    el("div.tools", {}, el("label", { for: "map-colour" }, "Colour by"), choice,
-      tool("+", "Zoom in", () => zoom(0.6)), tool("−", "Zoom out", () => zoom(1 / 0.6)),
-      el("button.tool", { type: "button", onclick: reset }, "Whole map"), area),
-    el("div.mapbox", {}, canvas, hint), legend, counted,
-    rows.map_how ? el("p.soft", {}, rows.map_how) : null);
-
-  const { made, draw } = chart(canvas, "Map of the questions. Arrow keys move it, plus and minus zoom.", () => {
-    const groups = colouring(ink, placed.filter(passes));
-    const dot = canvas.clientWidth < 560 || placed.length > 3000 ? 5 : 7;
-    const faint = placed.filter((row) => !passes(row)).map((row) => [rows.x[row], rows.y[row], row]);
-    return {
-      grid: { left: 0, right: 0, top: 0, bottom: 0 },
-      xAxis: { type: "value", show: false, ...xs },
-      yAxis: { type: "value", show: false, ...ys },
-      dataZoom: ["x", "y"].map((axis) => ({
-        id: axis, type: "inside", [`${axis}AxisIndex`]: 0, filterMode: "none", disabled: !active || selecting,
-        zoomOnMouseWheel: true, moveOnMouseMove: true, minSpan: 2,
-      })),
-      tooltip: tooltip({
-        trigger: "item",
-        formatter: ({ value }) => hover(value[2]),
-      }),
-      brush: { xAxisIndex: 0, yAxisIndex: 0, toolbox: [], brushStyle: { color: colour("ghost"), borderColor: colour("soft") } },
-      series: [
-        { name: "not chosen", type: "scatter", silent: true, symbolSize: dot - 2, z: 1, data: faint,
-          itemStyle: { color: colour("ghost"), opacity: 0.8 } },
-        ...groups.map((group) => ({
-          name: group.name, type: "scatter", symbol: group.shape, symbolSize: dot, z: 2,
-          data: group.rows.map((row) => [rows.x[row], rows.y[row], row]),
-          itemStyle: { color: group.colour, opacity: 0.85, borderColor: colour("paper"), borderWidth: 0.5 },
-          emphasis: { scale: 1.8 },
-        })),
-      ],
-    };
+  const map = movable("Map of the questions.", {
+    x: extent(placed.map((row) => rows.x[row])), y: extent(placed.map((row) => rows.y[row])),
+    onescape: () => select(false),
+    option: () => {
+      const groups = colouring(ink, placed.filter(passes));
+      const dot = map.canvas.clientWidth < 560 || placed.length > 3000 ? 5 : 7;
+      const faint = placed.filter((row) => !passes(row)).map((row) => [rows.x[row], rows.y[row], row]);
+      return {
+        tooltip: tooltip({ trigger: "item", formatter: ({ value }) => hover(value[2]) }),
+        brush: { xAxisIndex: 0, yAxisIndex: 0, toolbox: [], brushStyle: { color: colour("ghost"), borderColor: colour("soft") } },
+        series: [
+          { name: "not chosen", type: "scatter", silent: true, symbolSize: dot - 2, z: 1, data: faint,
+            itemStyle: { color: colour("ghost"), opacity: 0.8 } },
+          ...groups.map((group) => ({
+            name: group.name, type: "scatter", symbol: group.shape, symbolSize: dot, z: 2,
+            data: group.rows.map((row) => [rows.x[row], rows.y[row], row]),
+            itemStyle: pointStyle(group.colour), emphasis: { scale: 1.8 },
+          })),
+        ],
+      };
+    },
   });
+  const { made, draw } = map;
+  let selecting = false;
+  const area = el("button.tool", { type: "button", "aria-pressed": "false", onclick: () => select(!selecting) }, "Choose an area");
+  const whole = el("button.tool", { type: "button", onclick: () => { map.whole(); setFilters({ area: null }); } }, "Whole map");
+  show("map",
+    el("div.tools", {}, el("label", { for: "map-colour" }, "Colour by"), choice, map.zooms, whole, area),
+    map.box, legend, counted, rows.map_how ? el("p.soft", {}, rows.map_how) : null);
 
   function hover(row) {
     const label = ink.kind === "labels"
@@ -67,47 +47,12 @@ function showMap() {
     const fate = rows.fates[fateOf[row]];
     return tip(line(question(row), 260), el("span.soft", {}, `${ink.title}: ${label}${fate.kept ? "" : ` · rejected: ${visible(fate.title)}`}`));
   }
-  function zoom(times) {
-    for (const axis of ["x", "y"]) {
-      const { start, end } = view(axis);
-      const half = Math.min(50, ((end - start) * times) / 2), middle = (start + end) / 2;
-      turn(axis, middle - half, middle + half);
-    }
-  }
-  const view = (axis) => made.getOption().dataZoom.find((one) => one.id === axis);
-  function turn(axis, start, end) {
-    const shift = Math.max(0, -start) - Math.max(0, end - 100);
-    made.dispatchAction({ type: "dataZoom", dataZoomId: axis, start: Math.max(0, start + shift), end: Math.min(100, end + shift) });
-  }
-  function reset() {
-    for (const axis of ["x", "y"]) turn(axis, 0, 100);
-    setFilters({ area: null });
-  }
-  function activate(on) {
-    if (active === on) return;
-    active = on;
-    hint.hidden = on;
-    made.setOption({ dataZoom: ["x", "y"].map((id) => ({ id, disabled: !active || selecting })) });
-  }
   function select(on) {
     selecting = on;
     area.setAttribute("aria-pressed", String(on));
-    made.setOption({ dataZoom: ["x", "y"].map((id) => ({ id, disabled: !active || selecting })) });
+    map.hold(on);
     made.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: on ? "rect" : false, brushMode: "single" } });
   }
-  canvas.addEventListener("pointerdown", () => activate(true));
-  canvas.addEventListener("blur", () => activate(false));
-  canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", 1], ArrowDown: ["y", -1] }[event.key];
-    if (step) {
-      const { start, end } = view(step[0]);
-      turn(step[0], start + (step[1] * (end - start)) / 8, end + (step[1] * (end - start)) / 8);
-    } else if (event.key === "+" || event.key === "=") zoom(0.6);
-    else if (event.key === "-") zoom(1 / 0.6);
-    else if (event.key === "Escape") { select(false); activate(false); }
-    else return;
-    event.preventDefault();
-  });
   made.on("click", ({ value }) => { if (value) openRow(value[2]); });
   made.on("brushEnd", ({ areas }) => {
     if (!areas.length) return;

@@ -52,6 +52,18 @@ def test_llama_cpp_applies_nothing_but_temperature_and_top_p() -> None:
     assert "ignore_eos" not in sent, "there it forbids the token instead of reading past it"
 
 
+def test_a_repetition_penalty_goes_in_the_servers_own_words() -> None:
+    strict = Decoding(0.0, 1.0, 30, repetition_penalty=1.2)
+    assert fields("vllm", decoding=strict)["repetition_penalty"] == 1.2
+    sent = fields("llamacpp", decoding=strict)
+    assert sent["samplers"] == ["penalties", "temperature", "top_p"]
+    # Over all of the context: its own default looks back on 64 tokens.
+    assert (sent["repeat_penalty"], sent["repeat_last_n"]) == (1.2, -1)
+    assert sent["presence_penalty"] == sent["frequency_penalty"] == 0
+    for kind in ("vllm", "sglang", "llamacpp", "other"):
+        assert fields(kind) == fields(kind, decoding=Decoding(0.7, 0.9, 30, 1.0))
+
+
 def test_another_server_gets_what_the_openai_api_has() -> None:
     sent = fields("other", stop_ids=frozenset(range(6)), decoding=Decoding(0.7, 1.0, 30))
     assert set(sent) == {"max_tokens", "temperature", "seed", "stop"}

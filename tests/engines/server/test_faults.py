@@ -451,6 +451,16 @@ def test_a_schema_needs_a_server_that_can_hold_to_it() -> None:
         assert engine.poll() == []
 
 
+@pytest.mark.parametrize("kind", ["sglang", "other"])
+def test_a_repetition_penalty_needs_a_server_that_has_it(kind: str) -> None:
+    """And counts the prompt: SGLang's counts only what it wrote itself."""
+    strict = Decoding(0.0, 1.0, 20, repetition_penalty=1.2)
+    with FakeServer(VOCABULARY, kind=kind) as fake, opened(fake) as engine:
+        with pytest.raises(EngineError, match=f"{fake.url} has no repetition penalty that counts"):
+            engine.submit(requests(1, decoding=strict))
+        assert engine.poll() == [] and fake.completions == []
+
+
 def refuses(
     fake: FakeServer, kind: type[Exception], message: str, served_model: str | None = None
 ) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,10 @@ from rich.console import Console
 from magpie_hub import cli, models, template
 from magpie_hub.engines import Completion, EngineSpec, Request
 from magpie_hub.errors import EngineError, InvalidData, UsageError
-from magpie_hub.evidence import asking
+from magpie_hub.evidence import asking, templates
 from magpie_hub.evidence.evaluate import Settings, evaluate, judging
 from magpie_hub.evidence.evaluate.evaluation import Evaluation
 from magpie_hub.evidence.evaluate.judging import FIVE, THREE, read_verdict
-from magpie_hub.evidence.evaluate.prompts import Prompt
-from magpie_hub.evidence.evaluate.truth import correct
 from magpie_hub.evidence.evaluate.winrates import read_gamed
 from magpie_hub.terminal.evaluation import show_evaluation
 from tests.conftest import Silent
@@ -85,7 +85,7 @@ def test_the_command_tells_json_and_one_sentence(
     assert cli.main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found.to_dict()
     assert cli.main(["evaluate", CHAT, "--prompts", prompts, "--out", str(out)]) == 2
-    assert "has no answers to check by: give --judge MODEL." in capsys.readouterr().err
+    assert "has no answers to check by: give --judge MODEL or --truth" in capsys.readouterr().err
 
 
 def test_what_is_done_is_not_done_again(
@@ -133,9 +133,91 @@ def test_the_answers_that_came_with_the_prompts_are_the_opponent(tmp_path: Path)
     assert found.opponent == "gpt4_1106_preview"
     assert titles(found) == {"win_rate", "length_controlled"}
     assert "df_gamed.csv" in found.absent["difficulty"]
-    assert "repetition penalty" in found.absent
     rows = json.loads((tmp_path / found.file).read_text(encoding="utf-8"))
     assert [row["generator"] for row in rows] == [CHAT, CHAT]
+
+
+def test_alpaca_eval_is_answered_with_the_papers_repetition_penalty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def script(request: Request) -> Completion:
+        assert request.decoding is not None
+        asked.append(request.decoding.repetition_penalty)
+        return Completion(request, TEMPLATE.renderer.ids("7"))
+
+    monkeypatch.setattr(asking, "open_engine", lambda spec, model: Scripted(script))
+    told_ = {"truth": lambda question, answer: True, "judge": None}
+    by_default = told("alpaca_eval.json", tmp_path, **told_)
+    assert by_default.settings["repetition_penalty"] == 1.2 and asked == [1.2, 1.2]
+    without = told("alpaca_eval.json", tmp_path, repetition_penalty=1.0, **told_)
+    assert without.settings["repetition_penalty"] == 1 and asked[2:] == [1, 1]
+    plain = told("plain.jsonl", tmp_path, **told_)
+    assert plain.settings["repetition_penalty"] == 1 and asked[4:] == [1, 1, 1]
+
+
+def without_a_template(folder: Path, **replaced: str) -> Path:
+    """The bundled model as a base would be; ``replaced`` are texts of its tokenizer."""
+    shutil.copytree(models.resolve(CHAT).path, folder)
+    config = folder / "tokenizer_config.json"
+    known = json.loads(config.read_text(encoding="utf-8"))
+    del known["chat_template"]
+    config.write_text(json.dumps(known), encoding="utf-8")
+    for file in (folder / "tokenizer.json", config):
+        text = file.read_text(encoding="utf-8")
+        for old, new in replaced.items():
+            text = text.replace(f"<|{old}|>", f"<|{new}|>")
+        file.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_base_model_is_given_a_chat_template(tmp_path: Path) -> None:
+    base = str(without_a_template(tmp_path / "base"))
+    note = f"{base} is asked with the chat template chatml."
+    settings = Settings(max_tokens=40)
+    silent, again = Silent(), Silent()
+    prompts = str(SAMPLES / "plain.jsonl")
+    found = evaluate(base, prompts, tmp_path / "one", settings, progress=silent)
+    assert found.settings["chat_template"] == "chatml" and silent.notes == [note]
+    # The bundled model's own is ChatML.
+    own = told("plain.jsonl", tmp_path / "two", judge=None)
+    assert own.settings["chat_template"] == "own" and own.numbers == found.numbers
+    # Given, it is the model's, and that of an opponent which has none.
+    file = tmp_path / "mine.jinja"
+    file.write_text(templates.READY["chatml"][0].replace("assistant", "helper"), encoding="utf-8")
+    given = Settings(max_tokens=40, judge=CHAT, against=CHAT, chat_template=str(file))
+    both = evaluate(base, prompts, tmp_path / "three", given, progress=again)
+    assert both.settings["chat_template"] == "mine.jinja"
+    assert again.notes == [f"{base} is asked with the chat template mine.jinja."]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (None, "has no chat template and does not know <|im_start|> of the template chatml; give"),
+        ("llama3", "does not know <|start_header_id|>, <|end_header_id|>, <|eot_id|> of the"),
+        ("none.jinja", "--chat-template none.jinja is no file that can be read"),
+        ("broken.jinja", "cannot be used: the chat template refuses this conversation"),
+    ],
+)
+def test_a_chat_template_that_does_not_do_is_told_before_anything_is_asked(
+    given: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.jinja").write_text("{% for message in messages %}", encoding="utf-8")
+    base = str(without_a_template(tmp_path / "base", im_start="from"))
+    settings = Settings(chat_template=given)
+    with pytest.raises(UsageError, match=re.escape(why)):
+        evaluate(base, str(SAMPLES / "plain.jsonl"), Path("out"), settings, progress=Silent())
+    assert not Path("out").exists()
+
+
+def test_a_judge_without_a_chat_template_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    judge = str(without_a_template(tmp_path / "base"))
+    with pytest.raises(UsageError, match="has no chat template, so this is no chat model"):
+        told("alpaca_eval.json", tmp_path / "out", judge=judge)
+    assert not (tmp_path / "out").exists()
 
 
 def test_difficulties_are_read(tmp_path: Path) -> None:
@@ -169,20 +251,13 @@ def test_turns_are_answered_one_after_the_other(tmp_path: Path) -> None:
 
 def test_wildbench_has_scores_without_an_opponent(tmp_path: Path) -> None:
     alone = told("wildbench.jsonl", tmp_path)
-    assert titles(alone) == {"wildbench_score"} and alone.opponent is None
+    assert titles(alone) == {"wildbench_score", "wildbench_score_by_task"}
+    assert alone.opponent is None
     assert alone.judges[0].games == 2
     both = told("wildbench.jsonl", tmp_path, against=CHAT)
     assert {"wildbench_reward", "wildbench_reward_500", "win_rate"} <= titles(both)
+    assert {"wildbench_reward_by_task", "wildbench_reward_500_by_task"} <= titles(both)
     assert both.judges[0].games == 6
-
-
-def test_answers_are_checked_by_value_and_by_tests() -> None:
-    value = Prompt("a", ("What is 3 plus 4?",), 0, {}, truth="7")
-    assert correct(value, ("3 + 4 = 7",)) and not correct(value, ("It is 8.",))
-    code = Prompt("b", ("Write add(a, b).",), 0, {}, tests="assert add(2, 3) == 5")
-    right = "```python\ndef add(a, b):\n    return a + b\n```"
-    assert correct(code, (right,)) and not correct(code, (right.replace("+", "-"),))
-    assert not correct(code, ("I cannot.",))
 
 
 @pytest.mark.parametrize(
@@ -193,6 +268,7 @@ def test_answers_are_checked_by_value_and_by_tests() -> None:
         ("plain.jsonl", {"judge": None, "second_judge": CHAT}, "--second-judge goes with"),
         ("plain.jsonl", {"against": CHAT, "gamed": "x"}, "--gamed is of AlpacaEval"),
         ("plain.jsonl", {"max_tokens": 0}, "--max-tokens 0"),
+        ("plain.jsonl", {"repetition_penalty": 0.0}, "--repetition-penalty 0: it is above 0"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(

@@ -157,16 +157,16 @@ def test_wildbench_numbers_by_hand() -> None:
     verdicts = [("A>>B",), ("A>B", "A>B"), ("A=B",), ("B>A",), ("B>>A",)]
     ours = np.array([100.0, 2000, 100, 100, 100])
     theirs = np.full(5, 100.0)
-    reward = winrates.wildbench_reward(verdicts, ours, theirs)
-    assert reward.value == pytest.approx((100 + 50 + 0 - 50 - 100) / 5)
+    rewards = winrates.wildbench_rewards(verdicts, ours, theirs)
+    assert rewards.tolist() == [100, 50, 0, -50, -100]
     # A slight win that is longer by more than the margin counts for nothing.
-    shorter = winrates.wildbench_reward(verdicts, ours, theirs, margin=500)
-    assert shorter.value == pytest.approx((100 + 0 + 0 - 50 - 100) / 5)
-    lost = winrates.wildbench_reward(
+    shorter = winrates.wildbench_rewards(verdicts, ours, theirs, margin=500)
+    assert shorter.tolist() == [100, 0, 0, -50, -100]
+    lost = winrates.wildbench_rewards(
         verdicts, theirs, np.array([100.0] * 3 + [900] * 2), margin=500
     )
-    assert lost.value == pytest.approx((100 + 50 + 0 + 0 - 100) / 5)
-    assert winrates.wildbench_score(np.array([5.0, 10.0])).value == 50
+    assert lost.tolist() == [100, 50, 0, 0, -100]
+    assert winrates.wildbench_scores(np.array([5.0, 10.0])).tolist() == [0, 100]
 
 
 def test_kappa_is_scikit_learns() -> None:

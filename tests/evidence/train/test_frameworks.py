@@ -1,127 +1,30 @@
-"""The files for Axolotl and LLaMA-Factory against what their documentation says of each key."""
+"""The files for Axolotl and LLaMA-Factory against the schemas of both packages."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
+from magpie_hub.evidence.templates import OWN, READY, Template
 from magpie_hub.evidence.train.frameworks import AXOLOTL, DATASET_INFO, LLAMA_FACTORY, documents
 from magpie_hub.evidence.train.presets import METHODS, Method, Settings, settings
-from magpie_hub.evidence.train.template import OWN, READY, Template
 
-SCHEDULES = {"cosine", "linear", "constant_with_warmup"}
-# https://docs.axolotl.ai/docs/config-reference.html
-AXOLOTL_KEYS: dict[str, object] = {
-    "base_model": str,
-    "chat_template": {"tokenizer_default", "jinja"},
-    "chat_template_jinja": str,
-    "tokens": list,
-    "special_tokens": dict,
-    "eot_tokens": list,
-    "datasets": list,
-    "val_set_size": float,
-    "sequence_len": int,
-    "sample_packing": bool,
-    "pad_to_sequence_len": bool,
-    "micro_batch_size": int,
-    "gradient_accumulation_steps": int,
-    "num_epochs": float,
-    "max_steps": int,
-    "learning_rate": float,
-    "lr_scheduler": SCHEDULES,
-    "optimizer": str,
-    "weight_decay": float,
-    "warmup_steps": int,
-    "warmup_ratio": float,
-    "bf16": {"auto", True, False},
-    "gradient_checkpointing": bool,
-    "seed": int,
-    "logging_steps": int,
-    "save_steps": int,
-    "save_total_limit": int,
-    "output_dir": str,
-    "train_on_inputs": bool,
-    "attn_implementation": str,
-    "rl": {"dpo"},
-    "rl_beta": float,
-    "adapter": {"lora"},
-    "lora_r": int,
-    "lora_alpha": int,
-    "lora_dropout": float,
-    "lora_target_linear": bool,
-}
-AXOLOTL_ROWS: dict[str, object] = {
-    "path": str,
-    "ds_type": {"json"},
-    "type": {"chat_template", "chat_template.default"},
-    "split": str,
-    "field_messages": str,
-    "field_chosen": str,
-    "field_rejected": str,
-    "message_property_mappings": dict,
-    "roles_to_train": list,
-    "train_on_eos": {"all", "turn", "last", "none"},
-}
-# https://github.com/hiyouga/LLaMA-Factory: src/llamafactory/hparams, and TrainingArguments
-FACTORY_KEYS: dict[str, object] = {
-    "model_name_or_path": str,
-    "stage": {"sft", "dpo"},
-    "do_train": bool,
-    "finetuning_type": {"full", "lora"},
-    "dataset": str,
-    "dataset_dir": str,
-    "template": {"chatml", "llama3"},
-    "resize_vocab": bool,
-    "cutoff_len": int,
-    "packing": bool,
-    "neat_packing": bool,
-    "train_on_prompt": bool,
-    "mask_history": bool,
-    "per_device_train_batch_size": int,
-    "gradient_accumulation_steps": int,
-    "num_train_epochs": float,
-    "max_steps": int,
-    "learning_rate": float,
-    "lr_scheduler_type": SCHEDULES,
-    "optim": str,
-    "weight_decay": float,
-    "warmup_steps": int,
-    "warmup_ratio": float,
-    "bf16": bool,
-    "disable_gradient_checkpointing": bool,
-    "seed": int,
-    "logging_steps": int,
-    "save_steps": int,
-    "save_total_limit": int,
-    "output_dir": str,
-    "report_to": {"none"},
-    "pref_loss": {"sigmoid", "hinge", "ipo", "kto_pair", "orpo", "simpo"},
-    "pref_beta": float,
-    "lora_rank": int,
-    "lora_alpha": int,
-    "lora_dropout": float,
-    "lora_target": str,
-}
-FACTORY_ROWS: dict[str, object] = {
-    "file_name": str,
-    "formatting": {"alpaca", "sharegpt"},
-    "ranking": bool,
-    "columns": dict,
-    "tags": dict,
-}
-FACTORY_TAGS = {"role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag"}
+SCHEMAS = Path(__file__).parent / "schemas"
+AXOLOTLS = json.loads((SCHEMAS / "axolotl.json").read_text(encoding="utf-8"))
+FACTORYS = json.loads((SCHEMAS / "llamafactory.json").read_text(encoding="utf-8"))
+"""As ``make_schemas.py`` makes them of the packages."""
 
 
-def check(found: dict[str, Any], keys: dict[str, object]) -> None:
-    for key, value in found.items():
-        allowed = keys[key]
-        if isinstance(allowed, set):
-            assert value in allowed, key
-        else:
-            assert type(value) is allowed, key
+def refused(document: object, schema: dict[str, Any], part: str | None = None) -> list[str]:
+    """What is wrong with it by the ``schema``, or by one of its definitions."""
+    chosen = schema if part is None else {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
+    errors = Draft202012Validator(chosen).iter_errors(document)
+    return [f"{'.'.join(map(str, each.absolute_path))}: {each.message[:300]}" for each in errors]
 
 
 def written(
@@ -150,16 +53,40 @@ def test_every_key_and_value_is_one_of_theirs(
 ) -> None:
     chosen = settings(method, "paper", ["steps=7", "attention=sdpa"], lora=lora)
     axolotl, factory, info = written(method, chosen, template, new=template.tokens)
-    check(axolotl, AXOLOTL_KEYS)
-    (rows,) = axolotl["datasets"]
-    check(rows, AXOLOTL_ROWS)
-    check(factory, FACTORY_KEYS)
+    assert refused(axolotl, AXOLOTLS) == []
+    assert refused(factory, FACTORYS) == []
     (entry,) = info.values()
-    check(entry, FACTORY_ROWS)
-    assert factory["dataset"] in info and set(entry["tags"]) == FACTORY_TAGS
+    assert refused(entry, FACTORYS, "dataset_info") == []
+    (rows,) = axolotl["datasets"]
+    assert refused(rows, AXOLOTLS, "SFTDataset" if method == "sft" else "DPODataset") == []
+    assert factory["dataset"] in info
     assert rows["path"] == entry["file_name"] == "rows.jsonl"
     assert ("warmup_steps" in axolotl) != ("warmup_ratio" in axolotl)
     assert (axolotl["chat_template"] == "jinja") == ("chat_template_jinja" in axolotl)
+
+
+def test_what_they_do_not_know_is_refused() -> None:
+    """So that the schemas say something."""
+    axolotl, factory, info = written("sft", settings("sft", "paper"), LLAMA3)
+    rows, entry = axolotl["datasets"][0], info["rows"]
+    for change in ({"sequence_length": 1}, {"bf16": "yes"}, {"rl": "dqo"}, {"max_steps": 1.5}):
+        assert len(refused(axolotl | change, AXOLOTLS)) == 1, change
+    assert refused({**axolotl, "datasets": [rows | {"field_message": "x"}]}, AXOLOTLS)
+    assert refused({key: axolotl[key] for key in axolotl if key != "base_model"}, AXOLOTLS)
+    for change in ({"cutoff": 1}, {"stage": "sfd"}, {"template": "llama33"}, {"seed": "0"}):
+        assert len(refused(factory | change, FACTORYS)) == 1, change
+    assert refused(entry | {"formatting": "sharedgpt"}, FACTORYS, "dataset_info")
+    assert refused(entry | {"tags": {"roles_tag": "role"}}, FACTORYS, "dataset_info")
+
+
+def test_rows_that_share_a_pack_do_not_see_each_other() -> None:
+    """Axolotl warns that without an attention of one's choice they do."""
+    packed, *_ = written("sft", settings("sft", "paper"), LLAMA3)
+    assert packed["sample_packing"] is True and packed["attn_implementation"] == "sdpa"
+    apart, *_ = written("sft", settings("sft", "paper", ["packing=false"]), LLAMA3)
+    assert "attn_implementation" not in apart
+    chosen, *_ = written("sft", settings("sft", "paper", ["attention=flash_attention_2"]), LLAMA3)
+    assert chosen["attn_implementation"] == "flash_attention_2"
 
 
 def test_the_paper_is_what_they_say() -> None:

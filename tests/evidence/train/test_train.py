@@ -18,6 +18,7 @@ import pytest
 
 from magpie_hub import cli
 from magpie_hub.errors import EngineError, RunMismatch, StorageError, UsageError
+from magpie_hub.evidence.record import read_records
 from magpie_hub.evidence.train import SUMMARY, Trained, train
 from magpie_hub.evidence.train import run as running
 from magpie_hub.evidence.train.presets import settings
@@ -83,8 +84,22 @@ def test_it_learns_from_answers_and_says_what_it_did(tuned: Trained, base: Path)
     assert "--set packing=false" in found["command"] and "--set epochs" not in found["command"]
     assert {each.name for each in tuned.out.iterdir()} == {
         *("settings.json", "rows.jsonl", "axolotl.yaml", "llamafactory.yaml"),
-        *("dataset_info.json", "model", SUMMARY, ".lock"),
+        *("dataset_info.json", "model", SUMMARY, "evidence.json", ".lock"),
     }
+
+
+def test_it_leaves_a_record_for_a_card(tuned: Trained) -> None:
+    (record,) = read_records(tuned.out)
+    found = tuned.summary
+    assert record.ok and record.kind == "train" and record.command == found["command"]
+    assert record.summary == "fresh was trained by SFT on 64 rows of cities 1.2.3 (all, train)."
+    assert record.settings["data"] == found["data"]["sha256"]
+    assert record.settings["learning_rate"] == 0.01
+    assert not {"beta", "lora_rank"} & record.settings.keys()
+    assert record.table is not None
+    (row,) = record.table.rows
+    assert row["rows"] == 64 and row["last_loss"] == found["last_loss"]
+    assert all(isinstance(row[each.name], int | float) for each in record.table.columns)
 
 
 def test_the_model_that_came_out_is_one(tuned: Trained) -> None:
@@ -242,6 +257,9 @@ def test_memory_that_does_not_do(
     with pytest.raises(EngineError, match="8 rows of up to 64 tokens .* try --set per_device=4"):
         trained(data, base, tmp_path / "out", *QUICK)
     assert not (tmp_path / "out" / SUMMARY).exists() and not (tmp_path / "out" / "model").exists()
+    (record,) = read_records(tmp_path / "out")
+    assert record.error and record.error.startswith("the memory does not do for 8 rows")
+    assert not record.ok and record.table is None and record.settings["batch"] == 8
 
 
 def test_a_disk_that_is_full(

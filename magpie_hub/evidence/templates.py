@@ -1,4 +1,5 @@
-"""The chat template that a model is trained with: its own, a ready one, or one from a file."""
+"""The chat template that a model is trained or asked with: its own, a ready one, or one from a
+file."""
 
 from __future__ import annotations
 
@@ -39,14 +40,14 @@ OWN = "own"
 @dataclass(frozen=True)
 class Template:
     """``name`` is ``own``, one of ``READY``, or that of a file. ``tokens`` are those that the model
-    has to know; what it lacks is added."""
+    has to know."""
 
     name: str
     text: str
     tokens: tuple[str, ...] = ()
 
 
-def choose(tokenizer: PreTrainedTokenizerBase, given: str | None, base: str) -> Template:
+def choose(tokenizer: PreTrainedTokenizerBase, given: str | None) -> Template:
     """``given``, or else the tokenizer's own, or else the default one."""
     if given in READY or (given is None and not tokenizer.chat_template):
         name = given or DEFAULT
@@ -63,14 +64,19 @@ def choose(tokenizer: PreTrainedTokenizerBase, given: str | None, base: str) -> 
     return Template(Path(given).name, text)
 
 
+def unknown(tokenizer: PreTrainedTokenizerBase, template: Template) -> tuple[str, ...]:
+    """The tokens of ``template`` that the model lacks."""
+    known = tokenizer.get_vocab()
+    return tuple(token for token in template.tokens if token not in known)
+
+
 def prepare(
     tokenizer: PreTrainedTokenizerBase, template: Template, base: str, *, lora: bool
 ) -> tuple[str, ...]:
     """Give ``tokenizer`` the template, its tokens, and the token that ends an answer; the tokens
     that were added. ``UsageError`` where the template cannot be rendered, or a token is new and
     LoRA would not learn it."""
-    known = tokenizer.get_vocab()
-    new = tuple(token for token in template.tokens if token not in known)
+    new = unknown(tokenizer, template)
     if new and lora:
         raise UsageError(
             f"{base} does not know {', '.join(new)} of the template {template.name}, and LoRA "
