@@ -232,6 +232,11 @@ def test_pairs(rule: str, changed: dict[str, object], excerpt: str) -> None:
     assert verdict.counts == {rule: 1}
     assert (verdict.first[0].shard, verdict.first[0].row) == (1, 5)
     assert excerpt in verdict.first[0].excerpt
+    with pytest.raises(InvalidData) as raised:
+        verdict.raise_if_bad()
+    # What a model wrote nobody mends; it can be left out.
+    helped = "--set annotate.pii.action=drop` leaves such rows out" in str(raised.value)
+    assert helped == ("control characters" in rule)
 
 
 def test_where_the_conversation_is_whole_there_may_be_no_worse_answer() -> None:

@@ -28,13 +28,16 @@ RECORD = BUNDLED / "evidence"
 AGAINST = "raw"
 _COLUMNS = (
     Column(name="arm", title="fine-tuned on"),
-    Column(name="right", title="right", unit="%", digits=1),
+    Column(name="right", title="right then", unit="%", digits=1),
     Column(name="difference", title="beside raw", unit="%", digits=1),
     Column(name="wins", title="seeds above raw"),
-    Column(name="well_formed", title="its questions well-formed", unit="%", digits=1),
-    Column(name="rows_right", title="its answers right", unit="%", digits=1),
-    Column(name="length", title="characters of an answer", digits=0),
+    Column(name="well_formed", title="questions well-formed", unit="%", digits=1),
+    Column(name="rows_right", title="answers right", unit="%", digits=1),
+    Column(name="kinds", title="kinds of question", digits=0),
+    Column(name="length", title="answer, characters", digits=0),
 )
+_ROWS = {"well_formed": "well_formed", "rows_right": "right", "kinds": "kinds", "length": "length"}
+"""Columns of what an arm was trained on, and what `told` calls it."""
 
 Scores = dict[str, list[dict[str, Any]]]
 
@@ -72,9 +75,8 @@ def table(scores: Scores) -> Table:
         if "rows" in scores[arm.name][0]:
             told = [each["rows"] for each in scores[arm.name]]
             row |= {
-                "well_formed": statistics.fmean(each["well_formed"] for each in told),
-                "rows_right": statistics.fmean(each["right"] for each in told),
-                "length": statistics.fmean(each["length"] for each in told),
+                column: statistics.fmean(each[key] for each in told)
+                for column, key in _ROWS.items()
             }
         rows.append(row)
     rows.sort(key=lambda row: -row["right"].value)

@@ -21,6 +21,8 @@ def show_evaluation(console: Console, found: Evaluation) -> None:
         for count, what in ((found.failed, "without an answer"), (found.cut, "cut off"))
         if count
     ]
+    if (penalty := found.settings["repetition_penalty"]) != 1:
+        counts.append(f"repetition penalty {penalty:g}")
     tell(console, f"{found.model}{against}: {', '.join(counts)}.")
     console.print()
     show_table(console, _COLUMNS, _rows(found.numbers))

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from magpie_hub.validation import columns, messages
-from magpie_hub.validation.report import BadRow, Report, Validation, excerpt
+from magpie_hub.validation.report import NO_CONTROLS, BadRow, Report, Validation, excerpt
 from magpie_hub.validation.texts import Rows, Texts, control_characters, not_utf8
 
 __all__ = ["SCHEMA", "UNIQUE", "BadRow", "Validation", "Validator", "validate"]
@@ -92,7 +92,7 @@ class Validator:
         for sentence, rows, values in messages.breaches(batch):
             yield sentence, rows, [excerpt(value) for value in values]
         for name, rows, excerpts in control_characters(texts):
-            yield f"{name} has no control characters", rows, excerpts
+            yield f"{name} {NO_CONTROLS}", rows, excerpts
 
     def _repeated(self) -> Iterator[BadRow]:
         """Rows whose id stands on a row before. Ids are compared by their 64-bit hash, and where

@@ -27,6 +27,10 @@ class BadRow:
     excerpt: str
 
 
+NO_CONTROLS = "has no control characters"
+"""The end of a rule's sentence."""
+
+
 @dataclass(frozen=True)
 class Validation:
     """The verdict: ``counts`` holds the number of rows that break each broken rule; ``first`` the
@@ -55,6 +59,9 @@ class Validation:
             ending = f"; the full report could not be written: {self.fault}"
         elif self.report:
             ending = f"; the full report is {self.report}"
+        if any(rule.endswith(NO_CONTROLS) for rule in self.counts):
+            # A model writes one now and then, and nobody can mend what a model wrote.
+            ending += "; `magpie-hub run ... --set annotate.pii.action=drop` leaves such rows out"
         raise InvalidData(
             f"{breaches:,} breach{'es' * (breaches > 1)} in {self.rows:,} rows; the first is shard "
             f"{bad.shard}, row {bad.row}{named}: {bad.rule}, but found {bad.excerpt}"

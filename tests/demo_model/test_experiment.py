@@ -67,7 +67,7 @@ def test_the_table_pairs_arms_within_a_seed(tmp_path: Path) -> None:
         for place, arm in enumerate(ARMS):
             score = {"right": 0.3 + luck + 0.01 * place}
             if arm.after is None:
-                score |= {"rows": {"well_formed": 0.8, "right": 0.9, "length": 40.0}}
+                score |= {"rows": {"well_formed": 0.8, "right": 0.9, "kinds": 9, "length": 40.0}}
             folder = tmp_path / f"seed-{seed}" / arm.name
             folder.mkdir(parents=True)
             (folder / SCORE).write_text(json.dumps(score))

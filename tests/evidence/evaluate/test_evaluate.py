@@ -38,6 +38,12 @@ def told(name: str, out: Path, **settings: Any) -> Evaluation:
     return evaluate(CHAT, str(SAMPLES / name), out, Settings(**how), progress=Silent())
 
 
+def shown(found: Evaluation) -> str:
+    stream = io.StringIO()
+    show_evaluation(Console(file=stream, width=80), found)
+    return stream.getvalue()
+
+
 def titles(found: Evaluation) -> set[str]:
     return {number.name for each in found.judges for number in each.numbers}
 
@@ -68,11 +74,10 @@ def test_the_result_is_frozen_and_fits_on_a_terminal(arena: tuple[Evaluation, Pa
     assert again["interval"] == {"level": 0.95, "bootstrap": 1000}
     with pytest.raises(ValueError, match="frozen"):
         found.model = "other"  # type: ignore[misc]
-    stream = io.StringIO()
-    show_evaluation(Console(file=stream, width=80), found)
-    shown = stream.getvalue()
-    assert max(map(len, shown.splitlines())) <= 80
-    assert "length-controlled win rate" in shown and "4 verdicts asked for, 0 not given" in shown
+    told_ = shown(found)
+    assert max(map(len, told_.splitlines())) <= 80
+    assert "length-controlled win rate" in told_ and "4 verdicts asked for, 0 not given" in told_
+    assert "penalty" not in told_
 
 
 def test_the_command_tells_json_and_one_sentence(
@@ -151,6 +156,7 @@ def test_alpaca_eval_is_answered_with_the_papers_repetition_penalty(
     told_ = {"truth": lambda question, answer: True, "judge": None}
     by_default = told("alpaca_eval.json", tmp_path, **told_)
     assert by_default.settings["repetition_penalty"] == 1.2 and asked == [1.2, 1.2]
+    assert "repetition penalty 1.2" in " ".join(shown(by_default).split())
     without = told("alpaca_eval.json", tmp_path, repetition_penalty=1.0, **told_)
     assert without.settings["repetition_penalty"] == 1 and asked[2:] == [1, 1]
     plain = told("plain.jsonl", tmp_path, **told_)
