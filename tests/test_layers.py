@@ -12,6 +12,9 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"verbs"},
+    {"verbs.judging", "verbs.running"},
+    {"verbs.releasing"},
+    {"verbs.shared"},
     {"terminal.live"},
     {
         "terminal.comparison",

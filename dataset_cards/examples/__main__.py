@@ -14,23 +14,16 @@ from magpie_hub.models import MEASURED
 from magpie_hub.pool import RunPool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
+from magpie_hub.stage import Silent
 
 _VERSION = "1.0.0"
 
 
-class _Lines:
+class _Lines(Silent):
     """A Progress that prints a line a stage."""
 
     def begin(self, stage: str, *, total: int, done: int) -> None:
         _say(f"{stage}: {total}")
-
-    def advance(
-        self, stage: str, *, rows: int = 0, tokens: int = 0, rejected: int = 0, failed: int = 0
-    ) -> None:
-        pass
-
-    def end(self, stage: str) -> None:
-        pass
 
     def note(self, line: str) -> None:
         _say(line)

@@ -28,11 +28,11 @@ RECORD = BUNDLED / "evidence"
 AGAINST = "raw"
 _COLUMNS = (
     Column(name="arm", title="fine-tuned on"),
-    Column(name="right", title="right then", unit="%", digits=1),
-    Column(name="difference", title="beside raw", unit="%", digits=1),
+    Column(name="right", title="right answers", unit="%", digits=1),
+    Column(name="difference", title="beside raw", unit="points", digits=1),
     Column(name="wins", title="seeds above raw"),
-    Column(name="well_formed", title="questions well-formed", unit="%", digits=1),
-    Column(name="rows_right", title="answers right", unit="%", digits=1),
+    Column(name="well_formed", title="rows well-formed", unit="%", digits=1),
+    Column(name="rows_right", title="rows right", unit="%", digits=1),
     Column(name="kinds", title="kinds of question", digits=0),
     Column(name="length", title="answer, characters", digits=0),
 )
@@ -71,7 +71,10 @@ def table(scores: Scores) -> Table:
         apart = [one - other for one, other in zip(right, raw, strict=True)]
         row: dict[str, Any] = {"arm": arm.title, "right": interval(right)}
         if arm.name != AGAINST:
-            row |= {"difference": interval(apart), "wins": sum(each > 0 for each in apart)}
+            row |= {
+                "difference": interval([100 * each for each in apart]),
+                "wins": sum(each > 0 for each in apart),
+            }
         if "rows" in scores[arm.name][0]:
             told = [each["rows"] for each in scores[arm.name]]
             row |= {
@@ -96,9 +99,9 @@ def record(scores: Scores, pages: int, rows: int) -> Record:
     )
     return Record(
         kind="experiment",
-        name="A base fine-tuned on rows of this model, chosen in seven ways",
+        name="A base fine-tuned on rows of this model, chosen in different ways",
         summary=(
-            f"Of {QUESTIONS} held-out questions a base that was fine-tuned on {rows:,} filtered "
+            f"Of {QUESTIONS:,} held-out questions a base that was fine-tuned on {rows:,} filtered "
             f"rows answers {_percent(filtered.value)} rightly, and {_percent(raw.value)} after as "
             f"many raw ones: {_points(apart)} over {seeds} seeds, by a grammar that knows what is "
             "right."
@@ -142,13 +145,17 @@ def markdown(made: Record) -> str:
     assert made.table is not None
     columns = made.table.columns
     lines = [
-        "| " + " | ".join(column.title for column in columns) + " |",
+        "| " + " | ".join(map(_title, columns)) + " |",
         "|---|" + "---:|" * (len(columns) - 1),
     ]
     for row in made.table.rows:
         cells = [_cell(row.get(column.name), column) for column in columns]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _title(column: Column) -> str:
+    return f"{column.title}, {column.unit}" if column.unit else column.title
 
 
 def _cell(value: Cell, column: Column) -> str:
@@ -171,5 +178,5 @@ def _percent(share: float) -> str:
 
 
 def _points(apart: Interval) -> str:
-    low, high = (f"{each * 100:+.1f}" for each in (apart.low, apart.high))
-    return f"{apart.value * 100:+.1f} points [{low}, {high}]"
+    value, low, high = (f"{each * 100:+.1f}" for each in (apart.value, apart.low, apart.high))
+    return f"{value} points [{low}, {high}]"

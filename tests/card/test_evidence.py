@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from magpie_hub import changes, models, plots, verbs
+from magpie_hub import changes, models, plots
 from magpie_hub.builder import build
 from magpie_hub.card import evidence
 from magpie_hub.cli import main
@@ -29,6 +29,7 @@ from magpie_hub.reduced import loss, reduce
 from magpie_hub.release import Release
 from magpie_hub.release_checks import release_checks
 from magpie_hub.run import Run
+from magpie_hub.verbs.running import demo_release
 from magpie_hub.withdrawn import Withdrawal
 from tests.builders.pool import HandPool
 
@@ -215,11 +216,11 @@ def test_the_demo_has_what_was_measured_once(
 ) -> None:
     run = Run.open(shutil.copytree(small_run.path, tmp_path / "run"))
     monkeypatch.setattr(models, "MEASURED", tmp_path / "absent")
-    bare = verbs._demo_release(run)
+    bare = demo_release(run)
     assert section(bare) == ""
     shutil.rmtree(bare.path)
     monkeypatch.setattr(models, "MEASURED", RECORDS / "plain")
-    text = section(verbs._demo_release(run))
+    text = section(demo_release(run))
     (record,) = read_records(RECORDS / "plain")
     assert "each once, on the day and with the versions\nthat are named, and not while" in text
     assert f"magpie-hub {record.versions['magpie-hub']}" in text and record.created[:10] in text

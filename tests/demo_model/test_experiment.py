@@ -77,7 +77,7 @@ def test_the_table_pairs_arms_within_a_seed(tmp_path: Path) -> None:
     raw = next(row for row in made.table.rows if row["arm"] == "raw, at random")
     assert best["arm"] == ARMS[-1].title and "difference" not in raw
     # The seeds differ by twenty points, and the arms within each by the same six.
-    assert best["difference"].value == pytest.approx(0.06)
+    assert best["difference"].value == pytest.approx(6)
     assert best["difference"].high - best["difference"].low == pytest.approx(0, abs=1e-9)
     assert best["right"].high - best["right"].low > 0.4 and best["wins"] == 3
     lines = markdown(made).splitlines()

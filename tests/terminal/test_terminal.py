@@ -109,5 +109,5 @@ def test_only_this_package_prints_for_people() -> None:
         and "from rich" in f.read_text()
         and "import Console" in f.read_text()
     }
-    assert users == {"terminal", "verbs.py"}
+    assert users == {"terminal", "verbs"}
     assert isinstance(console(), Console)
