@@ -29,7 +29,7 @@ AGAINST = "raw"
 _COLUMNS = (
     Column(name="arm", title="fine-tuned on"),
     Column(name="right", title="right answers", unit="%", digits=1),
-    Column(name="difference", title="beside raw", unit="points", digits=1),
+    Column(name="difference", title="beside raw", unit="points", digits=2),
     Column(name="wins", title="seeds above raw"),
     Column(name="well_formed", title="rows well-formed", unit="%", digits=1),
     Column(name="rows_right", title="rows right", unit="%", digits=1),
@@ -178,5 +178,5 @@ def _percent(share: float) -> str:
 
 
 def _points(apart: Interval) -> str:
-    value, low, high = (f"{each * 100:+.1f}" for each in (apart.value, apart.low, apart.high))
+    value, low, high = (f"{each * 100:+.2f}" for each in (apart.value, apart.low, apart.high))
     return f"{value} points [{low}, {high}]"

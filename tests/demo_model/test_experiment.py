@@ -82,8 +82,8 @@ def test_the_table_pairs_arms_within_a_seed(tmp_path: Path) -> None:
     assert best["right"].high - best["right"].low > 0.4 and best["wins"] == 3
     lines = markdown(made).splitlines()
     assert len(lines) == 2 + len(ARMS)
-    assert "| +6.0 [+6.0, +6.0] | 3 |" in lines[2]
-    assert "+1.0 points [+1.0, +1.0] over 3 seeds" in made.summary
+    assert "| +6.00 [+6.00, +6.00] | 3 |" in lines[2]
+    assert "+1.00 points [+1.00, +1.00] over 3 seeds" in made.summary
 
 
 @pytest.mark.slow
