@@ -29,7 +29,7 @@ from magpie_hub.reduced import loss, reduce
 from magpie_hub.release import Release
 from magpie_hub.release_checks import release_checks
 from magpie_hub.run import Run
-from magpie_hub.verbs.running import demo_release
+from magpie_hub.verbs.running import demo_release, measured
 from magpie_hub.withdrawn import Withdrawal
 from tests.builders.pool import HandPool
 
@@ -224,3 +224,5 @@ def test_the_demo_has_what_was_measured_once(
     (record,) = read_records(RECORDS / "plain")
     assert "each once, on the day and with the versions\nthat are named, and not while" in text
     assert f"magpie-hub {record.versions['magpie-hub']}" in text and record.created[:10] in text
+    another = run.recipe.model_copy(update={"model": "org/another"})
+    assert measured(run.recipe) == [RECORDS / "plain"] and measured(another) == []
