@@ -79,13 +79,14 @@ def one_seed(folder: Path, base: Path, template: Path, *, rows: int, seed: int) 
     """All arms of a seed, each with so many rows; what is in `folder` is not done again."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    pool = list(data.rows_of(data.build("sft", folder, rows=rows, seed=seed)))
-    data.build("preference", folder, rows=rows, seed=seed)
+    run = data.build("sft", folder, rows=rows, seed=seed)
+    pairs = data.build("preference", folder, rows=rows, seed=seed)
+    pool = list(data.rows_of(run))
     files: dict[str, Callable[[Path], None]] = {
         "approved.jsonl": lambda file: data.approved(pool, file, rows=rows, seed=seed),
         "self-instruct.jsonl": lambda file: data.self_instruct(file, rows=rows, seed=seed),
         "questions.jsonl": lambda file: data.questions(
-            file, QUESTIONS, seed=1_000 + seed, seen=_seen(folder, base, pool)
+            file, QUESTIONS, seed=1_000 + seed, seen=_seen(folder, base, run, pairs)
         ),
     }
     for name, make in files.items():
@@ -95,10 +96,11 @@ def one_seed(folder: Path, base: Path, template: Path, *, rows: int, seed: int) 
         _fine_tuned(folder, arm, base, template, seed)
 
 
-def _seen(folder: Path, base: Path, pool: list[Row]) -> set[str]:
+def _seen(folder: Path, base: Path, *runs: Path) -> set[str]:
+    """Every question that the base has read, or that stands among the rows of a seed."""
     read = json.loads((base / READ).read_text(encoding="utf-8"))
     drawn = [query for query, _ in trained_on(folder, "self-instruct.jsonl")]
-    return {*read, *drawn, *(query for query, _ in pool)}
+    return {*read, *drawn, *(query for run in runs for query in data.asked_in(run))}
 
 
 def _fine_tuned(folder: Path, arm: Arm, base: Path, template: Path, seed: int) -> None:

@@ -52,6 +52,14 @@ def build(name: str, folder: Path, *, rows: int, seed: int) -> Path:
     return run
 
 
+def asked_in(run: Path) -> Iterator[str]:
+    """The questions of its answered rows, of one answer or of two."""
+    pool = open_pool([run])
+    column = "prompt" if "prompt" in pool.columns() else "messages"
+    for table in pool.shards([column]):
+        yield from (messages[0]["content"] for messages in table[column].to_pylist())
+
+
 def rows_of(run: Path) -> Iterator[Row]:
     for table in open_pool([run]).shards(["messages"]):
         for messages in table["messages"].to_pylist():
