@@ -27,7 +27,8 @@ pytest_plugins = ["tests.browser", "tests.hub.fixtures", "tests.many"]
 
 LONGEST = (
     *("test_benchmarks", "test_push_faults", "test_kills", "test_cluster", "test_vllm", "test_hub"),
-    *("test_story", "test_push_kills", "test_demo", "test_claims", "test_train", "test_real"),
+    *("test_story", "test_push_kills", "test_demo", "test_experiment", "test_claims"),
+    *("test_train", "test_real", "test_coverage"),
 )
 """Files that take half a minute to minutes."""
 

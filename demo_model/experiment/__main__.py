@@ -7,6 +7,7 @@ questions it then answers rightly. What is there is not done again. The table go
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import sys
@@ -14,10 +15,10 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from demo_model.experiment.arms import one_seed
-from demo_model.experiment.base import train_base
+from demo_model.experiment.arms import QUESTIONS, one_seed
+from demo_model.experiment.base import FACTS, train_base
 from demo_model.experiment.data import ROWS
-from demo_model.experiment.table import publish
+from demo_model.experiment.table import publish, read, record, told
 from demo_model.fitting import Log
 from demo_model.tokenizer import CHAT_TEMPLATE
 
@@ -31,6 +32,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("experiment"))
     arguments.add_argument("--pages", type=int, default=PAGES, help="that the base reads")
     arguments.add_argument("--rows", type=int, default=ROWS, help="of each set")
+    arguments.add_argument("--questions", type=int, default=QUESTIONS, help="held out, a seed")
     arguments.add_argument("--seeds", type=int, default=SEEDS)
     arguments.add_argument("--workers", type=int, default=WORKERS, help="processes at a time")
     arguments.add_argument("--dry", action="store_true", help="print the table, publish nothing")
@@ -49,16 +51,28 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as workers:
         jobs = {
             workers.submit(
-                one_seed, out / f"seed-{seed}", base, template, rows=options.rows, seed=seed
+                one_seed,
+                out / f"seed-{seed}",
+                base,
+                template,
+                rows=options.rows,
+                questions=options.questions,
+                seed=seed,
             ): seed
             for seed in range(1, options.seeds + 1)
         }
         for job in as_completed(jobs):
             job.result()
             _say(f"seed {jobs[job]} is done, {(time.monotonic() - started) / 60:.0f} min.")
-    sys.stdout.write(
-        publish(out, options.rows, range(1, options.seeds + 1), dry=options.dry) + "\n"
+    made = record(
+        read(out, range(1, options.seeds + 1)),
+        pages=json.loads((base / FACTS).read_text(encoding="utf-8"))["pages"],
+        rows=options.rows,
+        questions=options.questions,
     )
+    if not options.dry:
+        publish(made)
+    sys.stdout.write(told(made) + "\n")
 
 
 def _report(log: Log) -> None:

@@ -20,6 +20,7 @@ from magpie_hub.evidence.train.presets import settings
 from magpie_hub.stage import Silent
 
 QUESTIONS = 1500
+"""That every model of a seed is asked, unless told otherwise."""
 SCORE = "score.json"
 SFT = (
     "learning_rate=3e-4",
@@ -75,7 +76,9 @@ ARMS = (
 )
 
 
-def one_seed(folder: Path, base: Path, template: Path, *, rows: int, seed: int) -> None:
+def one_seed(
+    folder: Path, base: Path, template: Path, *, rows: int, questions: int, seed: int
+) -> None:
     """All arms of a seed, each with so many rows; what is in `folder` is not done again."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,7 @@ def one_seed(folder: Path, base: Path, template: Path, *, rows: int, seed: int) 
         "approved.jsonl": lambda file: data.approved(pool, file, rows=rows, seed=seed),
         "self-instruct.jsonl": lambda file: data.self_instruct(file, rows=rows, seed=seed),
         "questions.jsonl": lambda file: data.questions(
-            file, QUESTIONS, seed=1_000 + seed, seen=_seen(folder, base, run, pairs)
+            file, questions, seed=1_000 + seed, seen=_seen(folder, base, run, pairs)
         ),
     }
     for name, make in files.items():

@@ -23,8 +23,9 @@ from demo_model.package import CHAT
 from demo_model.parallel import Team, keep_freed_memory, together
 from demo_model.tokenizer import PAD
 
-READ = "questions.json"
-"""Beside the weights: every question on its pages, so that none of them is asked of it later."""
+FACTS, READ = "facts.json", "questions.json"
+"""Beside the weights: how it was made, and every question on its pages, so that none of them is
+asked of it later."""
 SEED = 7
 LEARNING_RATE = 4e-3
 WARM_UP = 40
@@ -94,5 +95,5 @@ def train_base(
     read = sorted({query for queries in asked for query in queries})
     (part / READ).write_text(json.dumps(read, ensure_ascii=False), encoding="utf-8")
     facts = {"pages": pages, "parameters": sum(p.numel() for p in model.parameters())}
-    (part / "facts.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    (part / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     part.rename(folder)

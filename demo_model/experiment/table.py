@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from demo_model.experiment.arms import ARMS, DPO, QUESTIONS, SCORE, SFT
+from demo_model.experiment.arms import ARMS, DPO, SCORE, SFT
 from demo_model.package import BUNDLED
 from demo_model.score import put
 from magpie_hub.evidence.record import (
@@ -86,7 +86,7 @@ def table(scores: Scores) -> Table:
     return Table(columns=_COLUMNS, rows=tuple(rows))
 
 
-def record(scores: Scores, pages: int, rows: int) -> Record:
+def record(scores: Scores, *, pages: int, rows: int, questions: int) -> Record:
     seeds = len(scores[AGAINST])
     filtered, raw = (
         interval([each["right"] for each in scores[name]]) for name in ("random", AGAINST)
@@ -101,7 +101,7 @@ def record(scores: Scores, pages: int, rows: int) -> Record:
         kind="experiment",
         name="A base fine-tuned on rows of this model, chosen in different ways",
         summary=(
-            f"Of {QUESTIONS:,} held-out questions a base that was fine-tuned on {rows:,} filtered "
+            f"Of {questions:,} held-out questions a base that was fine-tuned on {rows:,} filtered "
             f"rows answers {_percent(filtered.value)} rightly, and {_percent(raw.value)} after as "
             f"many raw ones: {_points(apart)} over {seeds} seeds, by a grammar that knows what is "
             "right."
@@ -114,7 +114,7 @@ def record(scores: Scores, pages: int, rows: int) -> Record:
             "base": f"the bundled model's network, trained on {pages:,} pages of plain text",
             "rows": rows,
             "seeds": seeds,
-            "questions": QUESTIONS,
+            "questions": questions,
             "sft": SFT,
             "dpo": DPO,
         },
@@ -129,16 +129,16 @@ def record(scores: Scores, pages: int, rows: int) -> Record:
     )
 
 
-def publish(out: Path, rows: int, seeds: Sequence[int], *, dry: bool) -> str:
-    """The table as Markdown; and, unless `dry`, into the page and the package."""
-    pages = json.loads((out / "base" / "facts.json").read_text(encoding="utf-8"))["pages"]
-    made = record(read(out, seeds), pages, rows)
-    text = f"{made.summary}\n\n{markdown(made)}"
-    if not dry:
-        put(text, PAGE)
-        RECORD.mkdir(exist_ok=True)
-        write_records(RECORD, [made])
-    return text
+def publish(made: Record) -> None:
+    """Into the page and into the package."""
+    put(told(made), PAGE)
+    RECORD.mkdir(exist_ok=True)
+    write_records(RECORD, [made])
+
+
+def told(made: Record) -> str:
+    """As Markdown."""
+    return f"{made.summary}\n\n{markdown(made)}"
 
 
 def markdown(made: Record) -> str:

@@ -71,7 +71,7 @@ def test_the_table_pairs_arms_within_a_seed(tmp_path: Path) -> None:
             folder = tmp_path / f"seed-{seed}" / arm.name
             folder.mkdir(parents=True)
             (folder / SCORE).write_text(json.dumps(score))
-    made = record(read(tmp_path, (1, 2, 3)), pages=10, rows=20)
+    made = record(read(tmp_path, (1, 2, 3)), pages=10, rows=20, questions=30)
     assert made.table is not None
     best = made.table.rows[0]
     raw = next(row for row in made.table.rows if row["arm"] == "raw, at random")
@@ -89,7 +89,18 @@ def test_the_table_pairs_arms_within_a_seed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_whole_of_it_with_few_rows(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "demo_model.experiment", "--out", str(tmp_path), "--dry"]
-    line += ["--pages", "150", "--rows", "32", "--seeds", "2", "--workers", "1"]
+    line += [
+        "--pages",
+        "150",
+        "--rows",
+        "32",
+        "--questions",
+        "40",
+        "--seeds",
+        "2",
+        "--workers",
+        "1",
+    ]
     ran = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("\n| ") == 1 + len(ARMS)

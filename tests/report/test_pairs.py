@@ -15,7 +15,7 @@ from tests.annotate.test_compare import SAME, made
 
 NEAR = "annotate.neighbors={model: 'bundled:chat'}"
 MAP = "annotate.map={model: 'bundled:chat'}"
-NONE = Embedded([], np.empty((0, 0)), "")
+NONE = Embedded([], np.empty((0, 0)), "", "")
 
 
 @pytest.fixture(scope="module")
