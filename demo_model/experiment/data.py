@@ -32,6 +32,7 @@ ALIKE = 0.9
 """ROUGE-L from which on a question repeats another one. Self-Instruct has 0.7; but questions of a
 grammar differ in a word or two, and at 0.7 no thousand of them are found."""
 _ROUND = 480
+"""Questions that are asked for at a time, at most."""
 MAX_TOKENS = 128
 
 Row = tuple[str, str]
@@ -95,7 +96,9 @@ def self_instruct(file: Path, *, rows: int, seed: int) -> None:
         if len(made) >= rows:
             write(made[:rows], file)
             return
-        shown = [(rng.choice(seeds), rng.choice(made or seeds)) for _ in range(_ROUND)]
+        shown = [
+            (rng.choice(seeds), rng.choice(made or seeds)) for _ in range(min(_ROUND, 2 * rows))
+        ]
         prompts = [_conversation(rng.sample(pair, 2)) for pair in shown]
         asked = complete(
             prompts,

@@ -163,6 +163,9 @@ def test_a_range_filters(opened: Opened, made: dict[str, Any]) -> None:
     assert opened.left()[0] == sum(20 <= n <= 50 for n in lengths["values"])
     canvas = opened.page.locator("[data-dimension=reward] .histogram")
     canvas.scroll_into_view_if_needed()
+    # What was far from the window is drawn only now.
+    drawn = "node => echarts.getInstanceByDom(node)?.getOption()?.series?.length"
+    opened.page.wait_for_function(drawn, arg=canvas.element_handle())
     box = canvas.bounding_box()
     assert box is not None
     before = opened.left()[0]

@@ -40,7 +40,7 @@ def test_the_nearest_of_all_rows_where_neighbours_are_known(tmp_path: Path) -> N
 
 def test_else_the_nearest_of_those_that_have_an_embedding(mapped: Run) -> None:
     document = collect(mapped.path)
-    ids, points, model = vectors(mapped, document["rows"]["ids"]) or NONE
+    ids, points, model, _ = vectors(mapped, document["rows"]["ids"]) or NONE
     assert model == "bundled:chat" and len(ids) == len(points) > 20
     apart = ((points[:, None] - points[None]) ** 2).sum(axis=2) + 9 * np.eye(len(ids))
     near = [p for p in document["pairs"]["items"] if p["distance"] is not None]
