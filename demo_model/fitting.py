@@ -1,5 +1,6 @@
 """The training loop: Muon for the hidden matrices, AdamW for the rest, bf16 on the CPU."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -141,3 +142,16 @@ def _schedule(step: int, progress: float, *, warm_up: int) -> float:
     warming = min(1.0, (step + 1) / warm_up)
     falling = max(0.02, min(1.0, (1.0 - progress) / (1.0 - CONSTANT_UNTIL)))
     return warming * falling
+
+
+def report(log: Log) -> None:
+    """For whoever watches a training."""
+    say(
+        f"step {log.step}: loss {log.loss}, {log.tokens} tokens, "
+        f"{log.cpu_seconds} CPU s, {log.wall_seconds} s"
+    )
+
+
+def say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -6,7 +6,6 @@ refused, off the topic); a head this small stays near chance on wrong facts and 
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from transformers import (
 )
 
 from demo_model.corruption import corrupted
+from demo_model.fitting import say
 from demo_model.package import CHAT, REWARD, install, save_tokenizer
 from demo_model.parallel import keep_freed_memory
 
@@ -91,7 +91,7 @@ def fit(
         ranked.append((better > worse).float().mean().item())
         if step % 40 == 0:
             recent = ranked[-20:]
-            _say(f"pair batch {step} of {len(batches)}: {sum(recent) / len(recent):.3f} right")
+            say(f"pair batch {step} of {len(batches)}: {sum(recent) / len(recent):.3f} right")
     return ranked
 
 
@@ -126,12 +126,7 @@ def main() -> None:
         save_tokenizer(tokenizer, Path(folder))
         (Path(folder) / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
         install(Path(folder), options.output)
-    _say(f"{options.output}: {json.dumps(facts)}")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    say(f"{options.output}: {json.dumps(facts)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ ordinary corpus again. All are seeded; `--from-lap` goes on with the weights in 
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 
 from demo_model.batches import USER_WEIGHT, Encoder, Example, copy_drills
 from demo_model.conversation import Conversation, build
-from demo_model.fitting import Log, fit, new_model
+from demo_model.fitting import fit, new_model, report, say
 from demo_model.mining import judged, mine
 from demo_model.package import CHAT, save_chat
 from demo_model.parallel import Team, keep_freed_memory, together
@@ -63,7 +62,7 @@ def first_lap(folder: Path, *, conversations: int, epochs: int, workers: int) ->
     model = new_model(tokenizer, seed=SEED)
     tokens = sum(len(example.ids) for example in examples)
     parameters = sum(p.numel() for p in model.parameters())
-    _say(f"{parameters} parameters, {tokens} tokens, {int(time.time() - started)} s to prepare")
+    say(f"{parameters} parameters, {tokens} tokens, {int(time.time() - started)} s to prepare")
 
     def work(team: Team) -> None:
         mined: list[Example] = []
@@ -93,7 +92,7 @@ def first_lap(folder: Path, *, conversations: int, epochs: int, workers: int) ->
             seed=SEED,
             learning_rate=LEARNING_RATE,
             warm_up=WARM_UP,
-            report=_report if team.rank == 0 else lambda _: None,
+            report=report if team.rank == 0 else lambda _: None,
         )
         if team.rank == 0:
             facts = {
@@ -108,7 +107,7 @@ def first_lap(folder: Path, *, conversations: int, epochs: int, workers: int) ->
                 "wall_seconds": int(time.time() - started),
             }
             save_chat(model, tokenizer, folder, facts=facts)
-            _say(f"{folder}: {json.dumps(facts)}")
+            say(f"{folder}: {json.dumps(facts)}")
 
     together(model, workers=workers, work=work)
 
@@ -135,7 +134,7 @@ def second_lap(folder: Path, *, workers: int) -> None:
             seed=SEED + 1,
             learning_rate=LATE_LEARNING_RATE,
             warm_up=LATE_WARM_UP,
-            report=_report if team.rank == 0 else lambda _: None,
+            report=report if team.rank == 0 else lambda _: None,
         )
         if team.rank == 0:
             # The mean with the weights before the lap keeps the queries as well-formed as they
@@ -242,7 +241,7 @@ def third_lap(folder: Path, *, part: Part, workers: int) -> None:
             seed=part.seed,
             learning_rate=part.learning_rate,
             warm_up=WARM_UP,
-            report=_report if team.rank == 0 else lambda _: None,
+            report=report if team.rank == 0 else lambda _: None,
         )
         if team.rank == 0:
             more = {
@@ -326,18 +325,6 @@ def main() -> None:
     if options.from_lap <= 2:
         second_lap(options.output, workers=options.workers)
     whole_third_lap(options.output, workers=options.workers)
-
-
-def _report(log: Log) -> None:
-    _say(
-        f"step {log.step}: loss {log.loss}, {log.tokens} tokens, "
-        f"{log.cpu_seconds} CPU s, {log.wall_seconds} s"
-    )
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from demo_model.experiment.arms import QUESTIONS, one_seed
 from demo_model.experiment.base import FACTS, train_base
 from demo_model.experiment.data import ROWS
 from demo_model.experiment.table import publish, read, record, told
-from demo_model.fitting import Log
+from demo_model.fitting import report, say
 from demo_model.tokenizer import CHAT_TEMPLATE
 
 PAGES = 24_000
@@ -45,8 +45,8 @@ def main() -> None:
     template.write_text(CHAT_TEMPLATE, encoding="utf-8")
     started = time.monotonic()
     if not base.is_dir():
-        _say(f"the base reads {options.pages:,} pages.")
-        train_base(base, pages=options.pages, workers=options.workers, report=_report)
+        say(f"the base reads {options.pages:,} pages.")
+        train_base(base, pages=options.pages, workers=options.workers, report=report)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as workers:
         jobs = {
@@ -63,7 +63,7 @@ def main() -> None:
         }
         for job in as_completed(jobs):
             job.result()
-            _say(f"seed {jobs[job]} is done, {(time.monotonic() - started) / 60:.0f} min.")
+            say(f"seed {jobs[job]} is done, {(time.monotonic() - started) / 60:.0f} min.")
     made = record(
         read(out, range(1, options.seeds + 1)),
         pages=json.loads((base / FACTS).read_text(encoding="utf-8"))["pages"],
@@ -73,15 +73,6 @@ def main() -> None:
     if not options.dry:
         publish(made)
     sys.stdout.write(told(made) + "\n")
-
-
-def _report(log: Log) -> None:
-    _say(f"step {log.step}: loss {log.loss}, {log.tokens:,} tokens, {log.wall_seconds} s.")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from demo_model.truth import is_right
 from magpie_hub.evidence.evaluate import Settings, evaluate
 from magpie_hub.evidence.train import train
 from magpie_hub.evidence.train.presets import settings
+from magpie_hub.evidence.train.rows import FILE
 from magpie_hub.stage import Silent
 
 QUESTIONS = 1500
@@ -84,9 +85,8 @@ def one_seed(
     folder.mkdir(parents=True, exist_ok=True)
     run = data.build("sft", folder, rows=rows, seed=seed)
     pairs = data.build("preference", folder, rows=rows, seed=seed)
-    pool = list(data.rows_of(run))
     files: dict[str, Callable[[Path], None]] = {
-        "approved.jsonl": lambda file: data.approved(pool, file, rows=rows, seed=seed),
+        "approved.jsonl": lambda file: data.approved(data.rows_of(run), file, rows=rows, seed=seed),
         "self-instruct.jsonl": lambda file: data.self_instruct(file, rows=rows, seed=seed),
         "questions.jsonl": lambda file: data.questions(
             file, questions, seed=1_000 + seed, seen=_seen(folder, base, run, pairs)
@@ -102,7 +102,7 @@ def one_seed(
 def _seen(folder: Path, base: Path, *runs: Path) -> set[str]:
     """Every question that the base has read, or that stands among the rows of a seed."""
     read = json.loads((base / READ).read_text(encoding="utf-8"))
-    drawn = [query for query, _ in trained_on(folder, "self-instruct.jsonl")]
+    drawn = [query for query, _ in rows_in(folder / "self-instruct.jsonl")]
     return {*read, *drawn, *(query for run in runs for query in data.asked_in(run))}
 
 
@@ -124,7 +124,7 @@ def _fine_tuned(folder: Path, arm: Arm, base: Path, template: Path, seed: int) -
     found = score(done.model, folder / "questions.jsonl", out)
     found |= {"steps": done.summary["steps"], "learned_tokens": done.summary["learned_tokens"]}
     if arm.after is None:
-        found["rows"] = told(trained_on(folder, arm.source))
+        found["rows"] = told(rows_in(out / FILE))
     (out / SCORE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
@@ -166,17 +166,10 @@ def told(rows: Iterator[Row]) -> dict[str, float]:
     }
 
 
-def trained_on(folder: Path, source: str) -> Iterator[Row]:
-    """The rows of a source, as `train` reads them."""
-    from magpie_hub.evidence.train.rows import open_rows
-
-    with open_rows(str(folder / source), None, "sft", report=lambda line: None) as rows:
-        file = rows.write(folder)
-        try:
-            for line in _lines(file):
-                yield line["messages"][0]["content"], line["messages"][1]["content"]
-        finally:
-            file.unlink()
+def rows_in(file: Path) -> Iterator[Row]:
+    """First questions and their answers, of a file of messages."""
+    for line in _lines(file):
+        yield line["messages"][0]["content"], line["messages"][1]["content"]
 
 
 def _lines(file: Path) -> list[Mapping[str, Any]]:

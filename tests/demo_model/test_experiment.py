@@ -12,7 +12,7 @@ import pytest
 
 from demo_model import grammar
 from demo_model.experiment import data
-from demo_model.experiment.arms import ARMS, SCORE, told, trained_on
+from demo_model.experiment.arms import ARMS, SCORE, rows_in, told
 from demo_model.experiment.base import READ, page
 from demo_model.experiment.table import interval, markdown, read, record
 from demo_model.tokenizer import END, START
@@ -49,7 +49,7 @@ def test_what_the_grammar_approves_of_has_no_fault(tmp_path: Path) -> None:
     pool = [(turn.query, turn.answer) for turn in turns]
     pool += [("gest plus Olga what", "Yes."), ("What is 2 + 3?", "2 + 3 = 6")] * 20
     data.approved(pool, tmp_path / "rows.jsonl", rows=40, seed=1)
-    found = list(trained_on(tmp_path, "rows.jsonl"))
+    found = list(rows_in(tmp_path / "rows.jsonl"))
     assert sorted(found) == sorted(pool[:40])
     assert told(iter(found))["right"] == told(iter(found))["well_formed"] == 1
     assert told(iter(pool))["well_formed"] == 0.75
@@ -112,7 +112,7 @@ def test_the_whole_of_it_with_few_rows(tmp_path: Path) -> None:
             assert 0 <= score["right"] <= 1
             assert arm.after or score["steps"] == 3
             if arm.after is None:
-                rows = list(trained_on(folder, arm.source))
+                rows = list(rows_in(folder / arm.name / "rows.jsonl"))
                 assert len(rows) == 32
         asked = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
         assert not seen & {json.loads(each)["prompt"] for each in asked}
