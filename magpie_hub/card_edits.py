@@ -36,6 +36,16 @@ _OURS = "The card of the release"
 _THEIRS = "README.md on the Hub"
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's own reading of a date. lm-format-enforcer, which comes with vLLM, makes text of dates
+    in every ``SafeLoader`` of the process."""
+
+    yaml_constructors = {
+        **yaml.SafeLoader.yaml_constructors,
+        "tag:yaml.org,2002:timestamp": yaml.SafeLoader.construct_yaml_timestamp,
+    }
+
+
 @dataclass(frozen=True)
 class _Card:
     """``front`` lies between the lines ``opening`` and ``closing``; ``None`` where there is
@@ -129,7 +139,7 @@ def _split(text: str, where: str) -> _Card:
 
 def _values(front: str, where: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(front)
+        values = yaml.load(front, _Loader)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 2}" if mark else ""
@@ -144,7 +154,7 @@ def _values(front: str, where: str) -> dict[str, Any]:
 
 def _fields(front: str, where: str) -> dict[str, _Field]:
     values = _values(front, where)
-    root = yaml.compose(front, yaml.SafeLoader)
+    root = yaml.compose(front, _Loader)
     if not isinstance(root, yaml.MappingNode):
         return {}
     if root.flow_style:

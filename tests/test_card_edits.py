@@ -195,6 +195,15 @@ def test_what_cannot_be_read_is_refused(theirs: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_a_library_does_to_every_reader_of_yaml_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = yaml.SafeLoader.yaml_constructors["tag:yaml.org,2002:str"]
+    monkeypatch.setitem(yaml.SafeLoader.yaml_constructors, "tag:yaml.org,2002:timestamp", text)
+    with pytest.raises(HubError, match="month must be in"):
+        merge(OURS, "---\nwhen: 2024-13-45\n---\n")
+
+
 def test_a_card_of_ours_needs_its_block() -> None:
     with pytest.raises(HubError, match="build the release again"):
         merge("---\nlicense: mit\n---\nwords\n", "theirs")
