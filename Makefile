@@ -14,14 +14,14 @@ DEVELOPING := $(VENV)/.developing
 PIP := $(BIN)/python -m pip install --quiet
 
 # What the two lines of huggingface_hub do differently: errors, redirects, uploads, xet.
-OLDER_TESTS := tests/test_hub.py::test_a_release_is_one_commit_and_one_tag \
-	tests/test_hub.py::test_a_pull_request_gets_no_tag \
-	tests/test_hub.py::test_large_files_go_up_in_parts_and_a_repository_can_be_private \
-	tests/test_hub.py::test_refusals_are_one_sentence \
-	tests/test_hub_xet.py::test_what_xet_refuses_is_one_sentence_and_a_rerun_is_clean \
-	tests/test_loading.py::test_each_version_is_the_one_that_was_released \
-	tests/test_verification.py::test_a_release_as_it_was_pushed_passes \
-	tests/test_versions.py::test_releases_are_listed_from_their_manifests
+OLDER_TESTS := tests/hub/test_hub.py::test_a_release_is_one_commit_and_one_tag \
+	tests/hub/test_hub.py::test_a_pull_request_gets_no_tag \
+	tests/hub/test_hub.py::test_large_files_go_up_in_parts_and_a_repository_can_be_private \
+	tests/hub/test_hub.py::test_refusals_are_one_sentence \
+	tests/hub/test_xet.py::test_what_xet_refuses_is_one_sentence_and_a_rerun_is_clean \
+	tests/hub/test_loading.py::test_each_version_is_the_one_that_was_released \
+	tests/hub/test_verification.py::test_a_release_as_it_was_pushed_passes \
+	tests/hub/test_versions.py::test_releases_are_listed_from_their_manifests
 
 .PHONY: demo test client-lines lint demo-model clean
 

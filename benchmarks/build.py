@@ -204,10 +204,10 @@ def make(folder: Path, rows: int) -> dict[str, Path]:
 
 def make_run(folder: Path, rows: int) -> Path:
     """The folder of a finished run, written through its own shards."""
-    from magpie_hub.plan import Plan
+    from magpie_hub.pipeline.plan import Plan
     from magpie_hub.recipe import Recipe
     from magpie_hub.run import Run
-    from magpie_hub.stored import store
+    from magpie_hub.run.stored import store
 
     text = f"""
 name: made

@@ -28,10 +28,10 @@ from report import arguments, finish, show
 from rows import Rows
 
 from magpie_hub.builder import build
-from magpie_hub.cuts import kept
 from magpie_hub.filters import Filter
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Producer
+from magpie_hub.rows.cuts import kept
 
 ROWS, QUICK_ROWS, ROUNDS = 200_000, 80_000, 3
 GROWTH = 0.05

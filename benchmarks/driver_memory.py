@@ -20,7 +20,7 @@ from lines import bring, recipe
 from report import arguments, finish, show
 
 from magpie_hub.engines import Completion, EngineFacts, Request
-from magpie_hub.plan import Plan
+from magpie_hub.pipeline.plan import Plan
 from magpie_hub.template import ChatTemplate
 
 LIMIT = 1_000_000_000

@@ -37,9 +37,9 @@ from report import arguments, finish, show
 
 from magpie_hub import models, template
 from magpie_hub.annotate.judge import Question, label, prompts, read_labels
-from magpie_hub.driver import Driver
 from magpie_hub.engines import Decoding, Engine, EngineSpec, Request, generate, open_engine
-from magpie_hub.stage import Silent, Steps
+from magpie_hub.stages import Silent, Steps
+from magpie_hub.stages.driver import Driver
 from magpie_hub.template import ChatTemplate
 
 ROOT = Path(__file__).parents[1]
@@ -197,7 +197,7 @@ def main() -> None:
         sides = [Side("queries", sampling, {"file": file, **size})]
         ways = WAYS[:2] if args.quick else WAYS
         sides += [Side(way, judging, {"file": file, "way": way}) for way in ways]
-        runs = alternate(sides, preload=("torch", "transformers", "magpie_hub.plan"))[1:]
+        runs = alternate(sides, preload=("torch", "transformers", "magpie_hub.pipeline.plan"))[1:]
         rows = json.loads(Path(file).read_text(encoding="utf-8"))
     found = shares(rows, runs)
     kinds = list(found["ours"])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from harness import digest
 
-from magpie_hub.claims import Alone
 from magpie_hub.engines import Completion, Decoding, Engine, EngineFacts, Request, generate
-from magpie_hub.plan import Plan
+from magpie_hub.pipeline.plan import Plan
+from magpie_hub.pipeline.scheduler import Scheduler, Stop
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run
-from magpie_hub.scheduler import Scheduler, Stop
-from magpie_hub.stage import Silent
+from magpie_hub.stages import Silent
+from magpie_hub.storage.claims import Alone
 
 _PLAIN = """
 name: benchmark

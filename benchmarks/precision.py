@@ -35,12 +35,12 @@ from screening import DEMO, planned
 from sieve import HEADER, ready, sieve
 
 from magpie_hub import models
-from magpie_hub.accounts import accounts
 from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.filters import Filter
 from magpie_hub.recipe import Recipe
 from magpie_hub.run import Run
-from magpie_hub.stored import joined, store
+from magpie_hub.run.accounts import accounts
+from magpie_hub.run.stored import joined, store
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "filtered"
@@ -145,7 +145,7 @@ def alone(rows: Sequence[Row], passes: Callable[[Row], bool], truth: str) -> tup
 def main() -> None:
     args = arguments(__doc__)
     size = QUICK_ROWS if args.quick else ROWS
-    preload = ("torch", "transformers", "magpie_hub.plan")
+    preload = ("torch", "transformers", "magpie_hub.pipeline.plan")
     runs = alternate([Side("everything", everything, {"rows": size})], preload=preload)
     rows = runs[0].facts.pop("rows")
     add_truth(rows)

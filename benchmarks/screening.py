@@ -39,17 +39,17 @@ from lines import Ragged, Recorder, bring, recipe
 from llama import SHAPE_TINY, random_weights
 from report import arguments, finish, show
 
-from magpie_hub.accounts import accounts
 from magpie_hub.annotate.judge import Prompt, Question, label, prompts
 from magpie_hub.engines import Engine, EngineSpec, Request, open_engine
 from magpie_hub.filters import Filter
-from magpie_hub.plan import Plan
+from magpie_hub.pipeline.plan import Plan
 from magpie_hub.recipe import Annotate, Judge, Recipe
 from magpie_hub.run import Run as Made
-from magpie_hub.run import StageInfo
-from magpie_hub.screen import Rules
-from magpie_hub.stage import Asking, Source, Steps, Work
-from magpie_hub.stored import joined, store
+from magpie_hub.run.accounts import accounts
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import joined, store
+from magpie_hub.stages import Asking, Source, Steps, Work
+from magpie_hub.stages.screen import Rules
 
 DEMO = Path(__file__).parents[1] / "recipes" / "demo.yaml"
 ENGINE = "vllm" if find_spec("vllm") else "transformers"

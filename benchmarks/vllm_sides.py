@@ -13,7 +13,7 @@ from lines import WARM, Ragged, Recorder, bring, recipe, warm, written
 
 from magpie_hub import models
 from magpie_hub.engines import EngineSpec, Request, open_engine
-from magpie_hub.plan import Plan
+from magpie_hub.pipeline.plan import Plan
 
 PRELOAD = (
     "magpie_hub.pipeline",

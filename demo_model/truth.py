@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from demo_model.grammar import is_correct, parse
 from demo_model.intents import INTENTS
-from magpie_hub.pool import store
 from magpie_hub.release import Release
+from magpie_hub.rows.pool import store
 from magpie_hub.run import Run
 
 _NUMBER = re.compile(r"(?<![\d.])-?\d+(?:\.\d+)?")

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from magpie_hub.loading import load
+    from magpie_hub.hub.loading import load
     from magpie_hub.recipe import Recipe
     from magpie_hub.release import Release
     from magpie_hub.run import Run
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Recipe", "Release", "Run", "__version__", "load"]
 
-_HOMES = {"Recipe": "recipe", "Release": "release", "Run": "run", "load": "loading"}
+_HOMES = {"Recipe": "recipe", "Release": "release", "Run": "run", "load": "hub.loading"}
 
 
 def __getattr__(name: str) -> object:

@@ -12,7 +12,7 @@ from magpie_hub.annotate.language import UNKNOWN, Identifier
 from magpie_hub.engines import Completion, Decoding
 from magpie_hub.errors import MissingExtra
 from magpie_hub.recipe import Language
-from magpie_hub.screen import malformed
+from magpie_hub.stages.screen import malformed
 from magpie_hub.template import ChatTemplate
 from magpie_hub.words import text_key
 

@@ -21,15 +21,16 @@ import datasets
 import pyarrow as pa
 from pydantic import ValidationError
 
-from magpie_hub import cuts, filters, parquet, schema, selection, splits
-from magpie_hub.cuts import Cut, Decided
+from magpie_hub import filters, schema
 from magpie_hub.errors import InvalidData, RecipeError
 from magpie_hub.filters import Filter, nearest
-from magpie_hub.pool import Pool
 from magpie_hub.recipe import ConfigSpec, Recipe
 from magpie_hub.recipe.configs import Pick, Quotas
-from magpie_hub.release import Provenance
-from magpie_hub.splits import NEAR
+from magpie_hub.release import Provenance, parquet
+from magpie_hub.rows import cuts, selection, splits
+from magpie_hub.rows.cuts import Cut, Decided
+from magpie_hub.rows.pool import Pool
+from magpie_hub.rows.splits import NEAR
 
 
 @dataclass(eq=False)

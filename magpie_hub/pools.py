@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magpie_hub import maps, obligations, schema
+from magpie_hub import schema
 from magpie_hub.errors import InvalidData, UsageError
-from magpie_hub.pool import Pool, RunPool, writers
+from magpie_hub.hub.versions import open_release
 from magpie_hub.recipe import ConfigSpec, Recipe
-from magpie_hub.release import Producer, Provenance, Release
-from magpie_hub.run import Run
-from magpie_hub.versions import open_release
+from magpie_hub.release import Producer, Provenance, Release, obligations
+from magpie_hub.rows.pool import Pool, RunPool, writers
+from magpie_hub.run import Run, maps
 
 _ALL = "all"
 _LICENSE = ("license", "license_name", "license_link", "license_decision")

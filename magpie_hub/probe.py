@@ -29,7 +29,7 @@ from magpie_hub.errors import UsageError
 from magpie_hub.health import USABLE, Health, Query, advice, health, measure, shares
 from magpie_hub.licences import ModelLicense
 from magpie_hub.models import Model
-from magpie_hub.run import derive_seed
+from magpie_hub.run.slots import derive_seed
 from magpie_hub.template import ChatTemplate, Override
 
 SHOWN = 8

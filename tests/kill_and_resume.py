@@ -35,7 +35,7 @@ from transformers import (  # noqa: F401 (they are loaded when they are first as
 from magpie_hub import pipeline
 from magpie_hub.engines import EngineSpec
 from magpie_hub.recipe import Recipe
-from magpie_hub.stage import Silent
+from magpie_hub.stages import Silent
 
 
 def attempt(recipe: str, out: Path, delay: float, engine: EngineSpec) -> str:

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from magpie_hub import kind, parquet, schema
+from magpie_hub import kind, schema
 from magpie_hub.builder import build, builder_class, kinds, load_builder
 from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
-from magpie_hub.release import Release
+from magpie_hub.release import Release, parquet
 from tests.builders.pool import COLUMNS, WRITTEN, HandPool, Spec, row
 
 LOADS = """

@@ -242,7 +242,7 @@ def test_a_build_asks_for_the_version_that_fits_unless_told(
 
 
 def test_a_second_process_is_refused(small_run: Run, recipe_file: Path) -> None:
-    from magpie_hub.locks import locked
+    from magpie_hub.storage.locks import locked
 
     with locked(small_run.path):
         second = command("run", str(recipe_file), "--out", str(small_run.path))

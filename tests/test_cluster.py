@@ -22,12 +22,14 @@ import pytest
 
 import magpie_hub
 from magpie_hub import pipeline
-from magpie_hub.cluster import Coordinator, _Together, run_on_ray
+from magpie_hub.cluster import run_on_ray
+from magpie_hub.cluster.crew import Together
+from magpie_hub.cluster.worker import Coordinator
 from magpie_hub.engines import EngineSpec
 from magpie_hub.errors import RunLocked
-from magpie_hub.locks import locked
 from magpie_hub.run import Run
 from magpie_hub.storage import open_folder
+from magpie_hub.storage.locks import locked
 from tests.conftest import Silent, shard_bytes
 from tests.many import OVERRIDES, many
 
@@ -342,7 +344,7 @@ def test_what_workers_tell_is_one_story() -> None:
         def end(self, stage: str) -> None:
             told.append(("end", stage))
 
-    together = _Together(Told())
+    together = Together(Told())
     for kind, said in (
         ("begin", {"stage": "sample", "total": 8, "done": 2}),
         ("begin", {"stage": "sample", "total": 8, "done": 4}),

@@ -10,15 +10,16 @@ from typing import Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from magpie_hub import cuts, presets, schema, steering
+from magpie_hub import schema, steering
 from magpie_hub.changes import Changes
-from magpie_hub.filter_presets import FILTERS
 from magpie_hub.hub import PushResult
+from magpie_hub.hub.verification import Verification
+from magpie_hub.hub.versions import Released
 from magpie_hub.kind import MagpieBuilder
-from magpie_hub.recipe import Recipe
-from magpie_hub.status import Status
-from magpie_hub.verification import Verification
-from magpie_hub.versions import Released
+from magpie_hub.recipe import Recipe, presets
+from magpie_hub.recipe.filter_presets import FILTERS
+from magpie_hub.rows import cuts
+from magpie_hub.run.status import Status
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from magpie_hub import plots, schema
 from magpie_hub.builder import build
-from magpie_hub.facts import facts
 from magpie_hub.plots import drawing
 from magpie_hub.plots.shapes import Bars, Funnel, Map, Picture, Spread
 from magpie_hub.release import Release
+from magpie_hub.release.facts import facts
 from tests.builders.pool import HandPool, row
 
 LIGHT, DARK = "#ffffff", "#0b0f19"

@@ -18,8 +18,8 @@ from pydantic import TypeAdapter
 from magpie_hub import card, plots
 from magpie_hub.builder import builder_class
 from magpie_hub.evidence.record import Record, of_release
-from magpie_hub.facts import Facts, facts
 from magpie_hub.release import Manifest, Release
+from magpie_hub.release.facts import Facts, facts
 
 HERE = Path(__file__).parent
 RECIPES = {

@@ -11,10 +11,10 @@ from dataset_cards.examples import HERE, RECIPES, write
 from magpie_hub import pipeline, plots
 from magpie_hub.builder import build
 from magpie_hub.models import MEASURED
-from magpie_hub.pool import RunPool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
-from magpie_hub.stage import Silent
+from magpie_hub.rows.pool import RunPool
+from magpie_hub.stages import Silent
 
 _VERSION = "1.0.0"
 

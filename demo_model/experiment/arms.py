@@ -18,7 +18,7 @@ from magpie_hub.evidence.evaluate import Settings, evaluate
 from magpie_hub.evidence.train import train
 from magpie_hub.evidence.train.presets import settings
 from magpie_hub.evidence.train.rows import FILE
-from magpie_hub.stage import Silent
+from magpie_hub.stages import Silent
 
 QUESTIONS = 1500
 """That every model of a seed is asked, unless told otherwise."""

@@ -25,11 +25,12 @@ from magpie_hub.neighbors.embedding import Embedder
 from magpie_hub.neighbors.index import Index
 from magpie_hub.neighbors.pieces import Row
 from magpie_hub.recipe import Contamination, Duplicates, Neighbors, Recipe
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.screen import Rules, rules_keys
-from magpie_hub.stage import Whole
+from magpie_hub.run import Run
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import joined, store
+from magpie_hub.stages import Whole
+from magpie_hub.stages.screen import Rules, rules_keys
 from magpie_hub.storage import Folder
-from magpie_hub.stored import joined, store
 
 NEIGHBORS = ("min_neighbor_distance", "nearest_id", "repeat_count")
 

@@ -21,9 +21,10 @@ from magpie_hub import schema
 from magpie_hub.engines import Completion, Decoding, Request
 from magpie_hub.models import Model
 from magpie_hub.recipe import Judge, Passes, Recipe
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.screen import Rules, rules_keys
-from magpie_hub.stage import Asking, Source, Steps
+from magpie_hub.run import Run
+from magpie_hub.run.info import StageInfo
+from magpie_hub.stages import Asking, Source, Steps
+from magpie_hub.stages.screen import Rules, rules_keys
 from magpie_hub.template import ChatTemplate
 
 Labels = dict[str, Any]

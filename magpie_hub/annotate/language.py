@@ -22,9 +22,10 @@ import pyarrow as pa
 from magpie_hub import schema
 from magpie_hub.errors import MissingExtra, RecipeError, StorageError
 from magpie_hub.recipe import Language, Recipe
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Local
-from magpie_hub.stored import store
+from magpie_hub.run import Run
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import store
+from magpie_hub.stages import Local
 
 UNKNOWN = "und"
 _CANDIDATES = 176

@@ -16,11 +16,12 @@ from magpie_hub import schema
 from magpie_hub.annotate import items, pii, text
 from magpie_hub.annotate.contamination import Benchmarks
 from magpie_hub.annotate.language import named, opened_when_needed
-from magpie_hub.answered import dialogues
 from magpie_hub.recipe import Contamination, Language, Pii
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Local
-from magpie_hub.stored import store
+from magpie_hub.run import Run
+from magpie_hub.run.answered import dialogues
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import store
+from magpie_hub.stages import Local
 from magpie_hub.template import ChatTemplate
 
 _TEXT = dict(

@@ -22,10 +22,11 @@ from magpie_hub.annotate.compare import filled
 from magpie_hub.errors import MissingExtra
 from magpie_hub.neighbors.block import Vectors
 from magpie_hub.recipe import Map, Neighbors, Recipe
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.screen import Rules, rules_keys
-from magpie_hub.stage import Whole
-from magpie_hub.stored import store
+from magpie_hub.run import Run
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import store
+from magpie_hub.stages import Whole
+from magpie_hub.stages.screen import Rules, rules_keys
 
 Places: TypeAlias = npt.NDArray[np.float32]
 LAID_OUT = 10_000

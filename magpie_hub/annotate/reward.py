@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magpie_hub.answered import Answered, Message, candidates, dialogues, exchange
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
 from magpie_hub.recipe import Against
-from magpie_hub.respond import answers
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Asking, ReadSource, Source, Steps
-from magpie_hub.stored import store
+from magpie_hub.run import Run
+from magpie_hub.run.answered import Answered, Message, candidates, dialogues, exchange
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import store
+from magpie_hub.stages import Asking, ReadSource, Source, Steps
+from magpie_hub.stages.respond import answers
 
 
 def info(

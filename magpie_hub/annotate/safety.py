@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-from magpie_hub.answered import Answered, Message, dialogues
 from magpie_hub.engines import Decoding, Request
-from magpie_hub.rejections import SAFE
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Asking, ReadSource, Steps
+from magpie_hub.run import Run
+from magpie_hub.run.answered import Answered, Message, dialogues
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.rejections import SAFE
+from magpie_hub.stages import Asking, ReadSource, Steps
 
 _DECODING = Decoding(temperature=0.0, top_p=1.0, max_tokens=32)
 _CATEGORY = re.compile(r"[A-Za-z]+\d+")

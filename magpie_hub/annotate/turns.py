@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from magpie_hub.annotate.judge import Labels, Question, ask, failure, read_prompt
-from magpie_hub.answered import Answered, Message, dialogues
 from magpie_hub.recipe import Judge, Passes
-from magpie_hub.run import Run, StageInfo
-from magpie_hub.stage import Asking, Source, Steps
-from magpie_hub.stored import store
+from magpie_hub.run import Run
+from magpie_hub.run.answered import Answered, Message, dialogues
+from magpie_hub.run.info import StageInfo
+from magpie_hub.run.stored import store
+from magpie_hub.stages import Asking, Source, Steps
 from magpie_hub.template import ChatTemplate
 
 STAGE = "judge-turns"

@@ -14,8 +14,9 @@ from importlib.resources import files
 import jinja2
 import pyarrow as pa
 
-from magpie_hub import obligations, plots, schema
+from magpie_hub import plots, schema
 from magpie_hub.card import measured
+from magpie_hub.card.edits import BEGIN, END, harmless
 from magpie_hub.card.evidence import SHOWN_RECORDS, findings
 from magpie_hub.card.front import front_matter, pretty
 from magpie_hub.card.making import steps
@@ -30,10 +31,9 @@ from magpie_hub.card.markdown import (
     text,
 )
 from magpie_hub.card.wording import chosen
-from magpie_hub.card_edits import BEGIN, END, harmless
 from magpie_hub.evidence.record import Record
-from magpie_hub.facts import Facts
-from magpie_hub.release import Manifest, Producer, Yield
+from magpie_hub.release import Manifest, Producer, Yield, obligations
+from magpie_hub.release.facts import Facts
 
 __all__ = ["front_matter", "render", "text"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from magpie_hub import obligations, schema
-from magpie_hub.facts import Facts
-from magpie_hub.release import ConfigEntry, Manifest
+from magpie_hub import schema
+from magpie_hub.release import ConfigEntry, Manifest, obligations
+from magpie_hub.release.facts import Facts
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCardData

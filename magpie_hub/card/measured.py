@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magpie_hub.card.markdown import Markdown, code, percent
-from magpie_hub.facts import Facts
 from magpie_hub.release import Manifest
+from magpie_hub.release.facts import Facts
 
 _TRAITS = {
     "finish_reason": "of the answers were cut off at the token limit (`finish_reason = 'length'`)",

@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from magpie_hub import models, template
-from magpie_hub.driver import Driver
 from magpie_hub.engines import EngineSpec, open_engine
 from magpie_hub.errors import UsageError
 from magpie_hub.evidence.templates import OWN, choose, unknown
-from magpie_hub.shards import ShardStore
-from magpie_hub.stage import Progress, Source, Steps
+from magpie_hub.stages import Progress, Source, Steps
+from magpie_hub.stages.driver import Driver
+from magpie_hub.storage.shards import ShardStore
 
 SHARD = 64
 """Prompts that are kept together: what a kill costs, at most, for each shard in flight."""

@@ -19,8 +19,8 @@ import pyarrow as pa
 from magpie_hub.errors import RunMismatch
 from magpie_hub.neighbors.exact import Best
 from magpie_hub.neighbors.pieces import Pieces
-from magpie_hub.shards import ShardStore
 from magpie_hub.storage import Folder
+from magpie_hub.storage.shards import ShardStore
 
 _PLAN = "blocks.json"
 _KNOWN = pa.schema(

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from magpie_hub.errors import UsageError
 from magpie_hub.neighbors.block import Integers, Vectors, check
-from magpie_hub.shards import Headers, ShardStore
 from magpie_hub.storage import Folder
+from magpie_hub.storage.shards import Headers, ShardStore
 
 Embed = Callable[[list[str]], Vectors]
 """From texts to vectors (texts, dimensions) of length 1."""

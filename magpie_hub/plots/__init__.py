@@ -14,9 +14,9 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from magpie_hub.facts import LENGTHS, Facts, Histogram, Point, Share
 from magpie_hub.plots.shapes import MANY, Bars, Funnel, Map, Picture, Spread
 from magpie_hub.release import Manifest
+from magpie_hub.release.facts import LENGTHS, Facts, Histogram, Point, Share
 
 ASSETS = "assets"
 FEWEST = 50

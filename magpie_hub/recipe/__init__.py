@@ -14,10 +14,9 @@ from typing import Annotated
 import yaml
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from magpie_hub import licences, presets
+from magpie_hub import licences
 from magpie_hub.errors import RecipeError
-from magpie_hub.layout import MAX_PERIOD, Layout, pattern
-from magpie_hub.origin import Origin, dotted, explain, override
+from magpie_hub.recipe import presets
 from magpie_hub.recipe.configs import ConfigSpec
 from magpie_hub.recipe.gating import Gating
 from magpie_hub.recipe.labels import (
@@ -36,6 +35,8 @@ from magpie_hub.recipe.labels import (
     RewardModel,
     Safety,
 )
+from magpie_hub.recipe.layout import MAX_PERIOD, Layout, pattern
+from magpie_hub.recipe.origin import Origin, dotted, explain, override
 from magpie_hub.recipe.part import Part
 from magpie_hub.recipe.steps import (
     Cell,

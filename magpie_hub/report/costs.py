@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from magpie_hub.accounts import Account, total
 from magpie_hub.report.overview import device
 from magpie_hub.report.shown import short
 from magpie_hub.run import Run
+from magpie_hub.run.accounts import Account, total
 
 _TITLES = {
     "sample": "Sample queries",

@@ -16,7 +16,7 @@ from magpie_hub.evidence.compare.result import Pair
 from magpie_hub.evidence.compare.sampling import Sample, sample
 from magpie_hub.evidence.resampling import Bootstrap, Interval
 from magpie_hub.evidence.sources import Source
-from magpie_hub.hub_client import Report
+from magpie_hub.hub.client import Report
 from magpie_hub.neighbors import embedding
 from magpie_hub.neighbors.block import Vectors
 from magpie_hub.release import Release

@@ -15,12 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from magpie_hub.accounts import accounts, total
 from magpie_hub.annotate.map import Layout
 from magpie_hub.errors import UsageError
 from magpie_hub.evidence.sources import of_pool, of_release, open_sources
-from magpie_hub.hub_client import Report
-from magpie_hub.maps import coordinates
+from magpie_hub.hub.client import Report
 from magpie_hub.release import MANIFEST, Release, numbers
 from magpie_hub.report import costs, history, overview, shown
 from magpie_hub.report.coverage import coverage
@@ -30,8 +28,11 @@ from magpie_hub.report.pairs import pairs
 from magpie_hub.report.rows import Fate, Walk, walk
 from magpie_hub.report.sources import ReleaseRows, RunRows, Source
 from magpie_hub.report.vectors import Embedded, vectors
-from magpie_hub.run import INFO, Run
-from magpie_hub.stored import is_further_reward
+from magpie_hub.run import Run
+from magpie_hub.run.accounts import accounts, total
+from magpie_hub.run.info import INFO
+from magpie_hub.run.maps import coordinates
+from magpie_hub.run.stored import is_further_reward
 
 BYTES = 8_000_000
 """Of the document, as UTF-8."""

@@ -12,7 +12,7 @@ from magpie_hub import schema
 from magpie_hub.report.rows import Walk
 from magpie_hub.report.shown import short
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.stored import store
 
 POINTS = 3000
 _FIFTHS = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")

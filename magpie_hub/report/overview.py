@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from magpie_hub.accounts import Account
 from magpie_hub.release import Manifest
 from magpie_hub.report.shown import clean, short
 from magpie_hub.run import Run
+from magpie_hub.run.accounts import Account
 
 _STEPS = (
     ("screen", "Passed the screen"),

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from magpie_hub import schema, splits
+from magpie_hub import schema
 from magpie_hub.report.columns import shown
 from magpie_hub.report.sources import KEPT, Source
+from magpie_hub.rows import splits
 
 Fate = tuple[str, str]
 """Stage and reason: what became of a row."""

@@ -13,13 +13,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magpie_hub.pool import RunPool
 from magpie_hub.pools import ReleasePool
-from magpie_hub.rejections import TurnedAway, turned_away
 from magpie_hub.release import Release
 from magpie_hub.report.columns import WANTED, made
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
-from magpie_hub.stored import is_further_reward, joined, store
+from magpie_hub.run.rejections import TurnedAway, turned_away
+from magpie_hub.run.stored import is_further_reward, joined, store
 
 Turn = tuple[str, str]
 """Who speaks (a name of :data:`ROLES`), and what."""

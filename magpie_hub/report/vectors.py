@@ -13,7 +13,8 @@ from magpie_hub.annotate.map import embedded_by
 from magpie_hub.neighbors.block import Vectors
 from magpie_hub.neighbors.pieces import Pieces
 from magpie_hub.recipe import Neighbors
-from magpie_hub.run import Run, StageInfo
+from magpie_hub.run import Run
+from magpie_hub.run.info import StageInfo
 from magpie_hub.storage import Folder
 
 

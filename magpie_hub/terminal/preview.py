@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from magpie_hub.rejections import TurnedAway
+from magpie_hub.run.rejections import TurnedAway
 from magpie_hub.terminal import counts, indented, tell, width
 from magpie_hub.visible import one_line, visible
 

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from magpie_hub.changes import Changes, plain
 from magpie_hub.hub import PushResult
+from magpie_hub.hub.verification import Verification
+from magpie_hub.hub.versions import Released
 from magpie_hub.release import Release
 from magpie_hub.terminal import counts, reporter, show_facts, show_table, tell
-from magpie_hub.verification import Verification
-from magpie_hub.versions import Released
 from magpie_hub.visible import one_line
 
 

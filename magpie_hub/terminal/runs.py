@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from magpie_hub.accounts import Estimate
 from magpie_hub.release import Yield
-from magpie_hub.status import Status
+from magpie_hub.run.accounts import Estimate
+from magpie_hub.run.status import Status
 from magpie_hub.terminal import amount, clock, counts, rate, show_table, tell
 from magpie_hub.visible import one_line
 

@@ -67,9 +67,9 @@ def export(options: Namespace) -> object:
 
 def diff(options: Namespace) -> object:
     from magpie_hub.changes import diff
+    from magpie_hub.hub.versions import open_release
     from magpie_hub.terminal import reporter
     from magpie_hub.terminal.releases import show_changes
-    from magpie_hub.versions import open_release
 
     report = reporter(console())
     old, new = (open_release(place, report=report) for place in (options.old, options.new))
@@ -97,9 +97,9 @@ def push(options: Namespace) -> object:
 
 
 def verify(options: Namespace) -> object:
+    from magpie_hub.hub.verification import require, verify
     from magpie_hub.terminal import reporter
     from magpie_hub.terminal.releases import show_verification
-    from magpie_hub.verification import require, verify
 
     found = verify(options.repo, options.release_version, report=reporter(console()))
     show_verification(console(), found)
@@ -108,9 +108,9 @@ def verify(options: Namespace) -> object:
 
 
 def releases(options: Namespace) -> object:
+    from magpie_hub.hub.versions import releases
     from magpie_hub.terminal import reporter
     from magpie_hub.terminal.releases import show_releases
-    from magpie_hub.versions import releases
 
     found = releases(options.repo, report=reporter(console()))
     show_releases(console(), options.repo, found)
@@ -118,10 +118,10 @@ def releases(options: Namespace) -> object:
 
 
 def withdraw(options: Namespace) -> object:
-    from magpie_hub.locks import locked
+    from magpie_hub.hub.withdrawal import read_ids, withdraw
     from magpie_hub.run import Run
+    from magpie_hub.storage.locks import locked
     from magpie_hub.terminal import reporter
-    from magpie_hub.withdrawal import read_ids, withdraw
 
     report = reporter(console())
     ids = read_ids(Path(options.ids), options.reason)
@@ -154,8 +154,8 @@ def build_release(
 ) -> Release:
     """The rows of all ``runs``, in a release of the first of them."""
     from magpie_hub.builder import build, builder_class
-    from magpie_hub.locks import locked
     from magpie_hub.pools import open_pool
+    from magpie_hub.storage.locks import locked
     from magpie_hub.terminal import reporter
 
     folder = release_folder(runs[0], version)

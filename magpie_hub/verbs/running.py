@@ -16,10 +16,10 @@ from magpie_hub.verbs.shared import console, engine_of
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from magpie_hub.claims import Claims
     from magpie_hub.recipe import Recipe
     from magpie_hub.release import Release
     from magpie_hub.run import Run
+    from magpie_hub.storage.claims import Claims
 
 
 def demo(options: Namespace) -> object:
@@ -39,8 +39,8 @@ def demo(options: Namespace) -> object:
 
 def demo_release(run: Run) -> Release:
     """The release of the run as it stands: the one that is there, or the next version."""
-    from magpie_hub.published import recipe_text
     from magpie_hub.release import MANIFEST, Release
+    from magpie_hub.release.published import recipe_text
 
     for minor in count():
         version = f"1.{minor}.0"
@@ -99,10 +99,10 @@ def probe(options: Namespace) -> object:
 def preview(options: Namespace) -> object:
     import tempfile
 
-    from magpie_hub.accounts import estimate
-    from magpie_hub.pool import RunPool
     from magpie_hub.recipe import Recipe
-    from magpie_hub.rejections import rejections, turned_away
+    from magpie_hub.rows.pool import RunPool
+    from magpie_hub.run.accounts import estimate
+    from magpie_hub.run.rejections import rejections, turned_away
     from magpie_hub.terminal.preview import show_preview
     from magpie_hub.terminal.runs import show_estimate
 
@@ -128,7 +128,7 @@ def preview(options: Namespace) -> object:
 
 def run(options: Namespace) -> object:
     from magpie_hub.recipe import Recipe
-    from magpie_hub.status import status
+    from magpie_hub.run.status import status
     from magpie_hub.terminal.runs import show_status
 
     recipe = Recipe.load(options.recipe, overrides=options.set)
@@ -142,7 +142,7 @@ def run(options: Namespace) -> object:
 
 def status(options: Namespace) -> object:
     from magpie_hub.run import Run
-    from magpie_hub.status import status
+    from magpie_hub.run.status import status
     from magpie_hub.terminal.runs import show_status
 
     now = status(Run.open(options.run), usd_per_hour=options.usd_per_hour)
@@ -187,7 +187,7 @@ def advance(recipe: Recipe, out: str | Path, options: Namespace) -> Run:
 @contextmanager
 def _claims(out: str | Path, asked: Mapping[str, Any]) -> Iterator[Claims | None]:
     """Who does which shard; None for a run that is ours alone."""
-    from magpie_hub.claims import Joined, Part
+    from magpie_hub.storage.claims import Joined, Part
 
     if asked.get("join"):
         with Joined(out) as joined:

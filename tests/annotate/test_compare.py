@@ -11,12 +11,12 @@ import pytest
 from magpie_hub.annotate.near import Components
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import RecipeError
-from magpie_hub.plan import Plan
-from magpie_hub.pool import RunPool
+from magpie_hub.pipeline.plan import Plan
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.stored import store
 from tests.conftest import shard_bytes
-from tests.test_scheduler import CHAT, Opened, is_query, plain, scheduled, speak
+from tests.pipeline.test_scheduler import CHAT, Opened, is_query, plain, scheduled, speak
 
 SAME = ("How do I plant tulips in a garden", "how do i plant tulips in a garden please?")
 

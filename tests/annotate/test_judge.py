@@ -8,7 +8,7 @@ from magpie_hub.annotate import judge
 from magpie_hub.engines import Completion, EngineSpec, Request, generate, open_engine
 from magpie_hub.recipe import Passes
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.stored import store
 
 MODEL = models.resolve("bundled:chat")
 CHAT = template.load(MODEL.path)

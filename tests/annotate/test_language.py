@@ -6,7 +6,7 @@ from magpie_hub.annotate.language import IDENTIFIERS, Identifier, Lingua, prose
 from magpie_hub.errors import MissingExtra, RecipeError
 from magpie_hub.recipe import Language
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.stored import store
 
 FIVE = ("en", "es", "fr", "de", "zh")
 

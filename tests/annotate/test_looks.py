@@ -4,12 +4,12 @@ import pytest
 
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import HubError, InvalidData, RecipeError
-from magpie_hub.plan import Plan
-from magpie_hub.pool import RunPool
-from magpie_hub.rejections import rejections
+from magpie_hub.pipeline.plan import Plan
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
-from magpie_hub.stored import store
-from tests.test_scheduler import CHAT, Opened, is_answer, is_query, plain, scheduled, speak
+from magpie_hub.run.rejections import rejections
+from magpie_hub.run.stored import store
+from tests.pipeline.test_scheduler import CHAT, Opened, is_answer, is_query, plain, scheduled, speak
 
 MAIL = "Write to anna.schmidt@gmail.com about it."
 

@@ -10,14 +10,14 @@ import pytest
 
 from magpie_hub.annotate import map as maps
 from magpie_hub.errors import MissingExtra, RecipeError
-from magpie_hub.maps import coordinates
 from magpie_hub.neighbors.block import Vectors
-from magpie_hub.plan import Plan
-from magpie_hub.pool import RunPool
-from magpie_hub.stored import store
+from magpie_hub.pipeline.plan import Plan
+from magpie_hub.rows.pool import RunPool
+from magpie_hub.run.maps import coordinates
+from magpie_hub.run.stored import store
 from tests.annotate.test_compare import made
 from tests.conftest import shard_bytes
-from tests.test_scheduler import plain
+from tests.pipeline.test_scheduler import plain
 
 NEAR = "annotate.neighbors={model: 'bundled:chat'}"
 OWN = "annotate.map={model: 'bundled:chat'}"

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from magpie_hub.answered import kept
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.pool import RunPool
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
-from magpie_hub.stored import store
-from tests.test_scheduler import CHAT, Opened, plain, scheduled, speak
+from magpie_hub.run.answered import kept
+from magpie_hub.run.stored import store
+from tests.pipeline.test_scheduler import CHAT, Opened, plain, scheduled, speak
 
 
 def test_every_answer_has_a_finite_score(small_run: Run) -> None:

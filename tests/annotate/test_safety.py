@@ -6,12 +6,12 @@ import pytest
 from magpie_hub import models, template
 from magpie_hub.annotate.safety import read_verdict
 from magpie_hub.engines import Completion, Request
-from magpie_hub.pool import RunPool
-from magpie_hub.rejections import rejections
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.rejections import rejections
+from magpie_hub.run.stored import store
+from tests.pipeline.test_scheduler import Opened, plain, scheduled, speak
 from tests.templates.tokenizers import build
-from tests.test_scheduler import Opened, plain, scheduled, speak
 
 GUARD = (
     "{{ bos_token }}[INST] Task: Check if there is unsafe content in the last message.\n"

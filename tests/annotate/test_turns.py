@@ -8,9 +8,9 @@ import pytest
 
 from magpie_hub import models, schema, template
 from magpie_hub.annotate import judge, turns
-from magpie_hub.answered import Answered, Candidate
 from magpie_hub.engines import Completion, EngineSpec, Request, generate, open_engine
 from magpie_hub.recipe import Passes
+from magpie_hub.run.answered import Answered, Candidate
 
 MODEL = models.resolve("bundled:chat")
 CHAT = template.load(MODEL.path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from magpie_hub.builder import build
-from magpie_hub.pool import RunPool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
 
 RECIPES = Path(__file__).parents[2] / "recipes"

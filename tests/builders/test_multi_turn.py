@@ -12,11 +12,11 @@ import pytest
 from magpie_hub import pipeline, schema
 from magpie_hub.annotate import turns
 from magpie_hub.builder import build
-from magpie_hub.endings import DRIFT, NOTHING
 from magpie_hub.errors import RecipeError
-from magpie_hub.plan import Plan
-from magpie_hub.rejections import rejections
+from magpie_hub.pipeline.plan import Plan
 from magpie_hub.release import Provenance, Release
+from magpie_hub.run.rejections import rejections
+from magpie_hub.stages.endings import DRIFT, NOTHING
 from tests.builders.demo import demo, released
 from tests.builders.pool import COLUMNS, HandPool, row
 from tests.conftest import Silent

@@ -11,8 +11,8 @@ import pytest
 from magpie_hub import pipeline, schema
 from magpie_hub.builder import build
 from magpie_hub.errors import RecipeError
-from magpie_hub.pool import RunPool
 from magpie_hub.release import Release
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
 from tests.builders.demo import demo, released
 from tests.conftest import Silent

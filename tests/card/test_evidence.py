@@ -25,12 +25,12 @@ from magpie_hub.evidence.record import (
     write_records,
 )
 from magpie_hub.evidence.resampling import Interval
-from magpie_hub.reduced import loss, reduce
 from magpie_hub.release import Release
-from magpie_hub.release_checks import release_checks
+from magpie_hub.release.checks import release_checks
+from magpie_hub.release.reduced import loss, reduce
+from magpie_hub.release.withdrawn import Withdrawal
 from magpie_hub.run import Run
 from magpie_hub.verbs.running import demo_release, measured
-from magpie_hub.withdrawn import Withdrawal
 from tests.builders.pool import HandPool
 
 RECORDS = Path(__file__).parents[1] / "evidence" / "records"

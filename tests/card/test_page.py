@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, Page
 
 from magpie_hub import card
 from magpie_hub.builder import build
-from magpie_hub.card_edits import END
+from magpie_hub.card.edits import END
 from magpie_hub.evidence.record import Cell, Column, Kind, Record, Table
 from magpie_hub.evidence.resampling import Interval
-from magpie_hub.facts import facts
 from magpie_hub.release import Making, Manifest, Release, Since, Yield
+from magpie_hub.release.facts import facts
 from magpie_hub.visible import one_line, visible
 from tests.builders.pool import HandPool, Spec, row
 

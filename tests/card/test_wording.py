@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from magpie_hub.card.wording import chosen
-from magpie_hub.filter_presets import FILTERS
+from magpie_hub.recipe.filter_presets import FILTERS
 from magpie_hub.release import ConfigEntry
 
 

@@ -1,4 +1,4 @@
-"""The real clients as forks: what :class:`tests.test_hub.Client` does, without its imports."""
+"""The real clients as forks: what :class:`tests.hub.test_hub.Client` does, without its imports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.hub.server import Hub
+from tests.hub.test_hub import Client, Ran
 from tests.hub.warm import Process, Warm
-from tests.test_hub import Client, Ran
 
 BEFORE = """
 import sys
-from magpie_hub import reading
+from magpie_hub.hub import reading
 from tests.hub.warm import Subprocess
 reading.subprocess = Subprocess
 sys.argv[1:] = {!r}

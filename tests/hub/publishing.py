@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from magpie_hub import card_edits
+from magpie_hub.card import edits
 from tests.hub.server import Hub
 from tests.hub.store import LFS_SUFFIXES, Entry
 
@@ -49,7 +49,7 @@ def whole(hub: Hub, repo_id: str, revision: str, release: Path) -> bool:
         return False
     there = {name: hub.store.file(tree[name]).read_bytes() for name in files}
     card = there.pop("README.md").decode()
-    return card_edits.holds(card, files["README.md"].read_bytes().decode()) and all(
+    return edits.holds(card, files["README.md"].read_bytes().decode()) and all(
         content == files[name].read_bytes() for name, content in there.items()
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from magpie_hub import cuts, schema
+from magpie_hub import schema
 from magpie_hub.errors import RecipeError
-from magpie_hub.filter_presets import FILTERS
 from magpie_hub.filters import Filter
 from magpie_hub.recipe import Recipe
 from magpie_hub.recipe.configs import Quotas
+from magpie_hub.recipe.filter_presets import FILTERS
+from magpie_hub.rows import cuts
 
 
 def recipe(config: str) -> Recipe:

@@ -21,9 +21,9 @@ from magpie_hub.report import rows as walking
 from magpie_hub.report import shown
 from magpie_hub.report.data import collect
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.stored import store
 from tests.conftest import Silent, small
-from tests.test_scheduler import CHAT, Opened, is_query, plain, scheduled, speak
+from tests.pipeline.test_scheduler import CHAT, Opened, is_query, plain, scheduled, speak
 
 Document = dict[str, Any]
 HOSTILE = "</script><script>alert(1)</script> <!-- {{policy}} \u202e\u0000 \x1b[31m 🐦"

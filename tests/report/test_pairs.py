@@ -10,7 +10,7 @@ import pytest
 from magpie_hub.report.data import collect
 from magpie_hub.report.vectors import Embedded, vectors
 from magpie_hub.run import Run
-from magpie_hub.stored import store
+from magpie_hub.run.stored import store
 from tests.annotate.test_compare import SAME, made
 
 NEAR = "annotate.neighbors={model: 'bundled:chat'}"

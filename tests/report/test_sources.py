@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from magpie_hub.engines import Completion, Request
-from magpie_hub.pool import RunPool
-from magpie_hub.rejections import rejections
 from magpie_hub.report.data import collect
+from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
-from tests.test_extend import talk
-from tests.test_scheduler import CHAT, Opened, is_answer, is_query, plain, scheduled, speak
+from magpie_hub.run.rejections import rejections
+from tests.pipeline.test_scheduler import CHAT, Opened, is_answer, is_query, plain, scheduled, speak
+from tests.stages.test_extend import talk
 
 SEVERAL = ("respond.answers=3", "respond.temperature=1.0", "annotate.judge=null")
 

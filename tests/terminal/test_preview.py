@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from magpie_hub.rejections import TurnedAway
+from magpie_hub.run.rejections import TurnedAway
 from magpie_hub.terminal.preview import show_preview
 from tests.terminal.shown import shown
 from tests.terminal.test_terminal import ESCAPED, HOSTILE

@@ -17,11 +17,11 @@ from magpie_hub.builder import build
 from magpie_hub.changes import diff
 from magpie_hub.cli import main
 from magpie_hub.hub import PushResult
+from magpie_hub.hub.verification import Fault, Verification
+from magpie_hub.hub.versions import Released
 from magpie_hub.release import Release
 from magpie_hub.run import Run
 from magpie_hub.terminal import releases as terminal
-from magpie_hub.verification import Fault, Verification
-from magpie_hub.versions import Released
 from tests.builders.pool import HandPool, Spec, row
 from tests.terminal.shown import shown, untold
 

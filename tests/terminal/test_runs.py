@@ -7,13 +7,13 @@ import json
 import pytest
 from rich.cells import cell_len
 
-from magpie_hub.accounts import Account, Estimate
 from magpie_hub.cli import main
 from magpie_hub.run import Run
-from magpie_hub.status import StageStatus, Status, status
+from magpie_hub.run.accounts import Account, Estimate
+from magpie_hub.run.status import StageStatus, Status, status
 from magpie_hub.terminal.runs import show_estimate, show_status, stage_title
+from tests.run.test_yields import made
 from tests.terminal.shown import shown, untold
-from tests.test_yields import made
 
 
 def large() -> Status:

@@ -26,12 +26,12 @@ from magpie_hub.evidence.record import failing, write_records
 from magpie_hub.evidence.resampling import Bootstrap, Interval, counted
 from magpie_hub.evidence.sources import Place, Source, open_sources
 from magpie_hub.filters import Filter
-from magpie_hub.hub_client import Report
+from magpie_hub.hub.client import Report
 from magpie_hub.neighbors import embedding
 from magpie_hub.neighbors.block import Vectors
 from magpie_hub.neighbors.index import THRESHOLD
 from magpie_hub.recipe import Passes
-from magpie_hub.stage import Progress
+from magpie_hub.stages import Progress
 
 ROWS = 10_000
 """Sampled of each source, as for the paper's map."""

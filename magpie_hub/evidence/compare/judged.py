@@ -10,12 +10,12 @@ import polars as pl
 
 from magpie_hub import models, template
 from magpie_hub.annotate.judge import Question, label, prompts
-from magpie_hub.driver import Driver
 from magpie_hub.engines import Engine, EngineSpec, Request, generate, open_engine
 from magpie_hub.errors import EngineError
 from magpie_hub.evidence.asking import speaker
 from magpie_hub.recipe import Passes
-from magpie_hub.stage import Progress, Steps
+from magpie_hub.stages import Progress, Steps
+from magpie_hub.stages.driver import Driver
 
 _TOGETHER = 64
 """Rows that are begun at once."""

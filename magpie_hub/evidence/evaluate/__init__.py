@@ -27,8 +27,8 @@ from magpie_hub.evidence.evaluate.truth import name as name_of
 from magpie_hub.evidence.evaluate.winrates import read_gamed
 from magpie_hub.evidence.record import Record, failing, write_records
 from magpie_hub.evidence.templates import OWN
-from magpie_hub.locks import locked
-from magpie_hub.stage import Progress
+from magpie_hub.stages import Progress
+from magpie_hub.storage.locks import locked
 
 PENALTIES: Mapping[Kind, float] = {"alpaca-eval": 1.2}
 """Repetition penalties that the paper answered with; the others are 1, which is none."""

@@ -20,7 +20,7 @@ from magpie_hub.errors import EngineError
 from magpie_hub.evidence.asking import Stage, fingerprint, rows
 from magpie_hub.evidence.evaluate.opponents import Answer, model_slug
 from magpie_hub.evidence.evaluate.prompts import Kind, Prompt
-from magpie_hub.stage import Progress, Source, Steps
+from magpie_hub.stages import Progress, Source, Steps
 from magpie_hub.template import ChatTemplate
 
 THREE = ("A", "B", "tie")

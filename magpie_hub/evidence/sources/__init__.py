@@ -23,12 +23,12 @@ from magpie_hub.evidence.sources import labels, shapes
 from magpie_hub.evidence.sources.files import BATCH, ArrowTable, Table, open_files, parquet
 from magpie_hub.evidence.sources.shapes import Shape
 from magpie_hub.filters import nearest
-from magpie_hub.hub_client import Report, connect, patiently
-from magpie_hub.pool import Pool
+from magpie_hub.hub.client import Report, connect, patiently
+from magpie_hub.hub.versions import commit_of, config_named, manifest_file, tags
 from magpie_hub.pools import open_pool
 from magpie_hub.release import MANIFEST, Manifest, Release
-from magpie_hub.run import INFO
-from magpie_hub.versions import commit_of, config_named, manifest_file, tags
+from magpie_hub.rows.pool import Pool
+from magpie_hub.run.info import INFO
 
 if TYPE_CHECKING:
     from datasets import IterableDataset

@@ -34,9 +34,9 @@ from magpie_hub.evidence.train.presets import settings as preset
 from magpie_hub.evidence.train.record import record
 from magpie_hub.evidence.train.rows import FILE, Rows, open_rows
 from magpie_hub.evidence.train.run import Ran
-from magpie_hub.hub_client import Report
-from magpie_hub.locks import locked
+from magpie_hub.hub.client import Report
 from magpie_hub.storage import write_atomically
+from magpie_hub.storage.locks import locked
 
 SETTINGS, SUMMARY = "settings.json", "summary.json"
 _FIRST = {".lock", FILE, AXOLOTL, LLAMA_FACTORY, DATASET_INFO}

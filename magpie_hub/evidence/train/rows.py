@@ -25,10 +25,10 @@ from magpie_hub.evidence.sources import Place, open_source
 from magpie_hub.evidence.train.presets import Method
 from magpie_hub.export import export
 from magpie_hub.export.formats import CONVERSATION, PREFERENCE
-from magpie_hub.hub_client import Report
+from magpie_hub.hub.client import Report
+from magpie_hub.hub.versions import config_named, open_release
 from magpie_hub.release import Release
 from magpie_hub.storage import write_atomically
-from magpie_hub.versions import config_named, open_release
 
 FILE = "rows.jsonl"
 _NEEDS: dict[Method, tuple[str, ...]] = {"sft": CONVERSATION, "dpo": PREFERENCE}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from magpie_hub.errors import EngineError, MissingExtra, StorageError, UsageError, said
 from magpie_hub.evidence.train import trainer as trainers
 from magpie_hub.evidence.train.presets import Method, Settings
-from magpie_hub.hub_client import Report
+from magpie_hub.hub.client import Report
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

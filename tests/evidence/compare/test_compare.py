@@ -25,7 +25,7 @@ from magpie_hub.run import Run
 from magpie_hub.schema import names
 from magpie_hub.terminal.comparison import show_comparison
 from tests.conftest import Silent
-from tests.test_hub import build
+from tests.hub.test_hub import build
 
 SAMPLES = Path(__file__).parents[1] / "sources" / "samples"
 WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch".split()
@@ -195,7 +195,7 @@ def test_a_judge_and_a_reward_model_label_every_source(small_run: Run, tmp_path:
 
 
 def run_rows(run: Run) -> list[dict[str, Any]]:
-    from magpie_hub.pool import RunPool
+    from magpie_hub.rows.pool import RunPool
 
     return [row for table in RunPool(run).shards() for row in table.to_pylist()]
 

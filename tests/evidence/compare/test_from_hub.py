@@ -11,7 +11,7 @@ import pytest
 
 from tests.hub.publishing import change, publish
 from tests.hub.server import Hub
-from tests.test_hub import REPO, Client, build
+from tests.hub.test_hub import REPO, Client, build
 
 SAMPLES = Path(__file__).parents[1] / "sources" / "samples"
 OTHER = str(SAMPLES / "alpaca.json")

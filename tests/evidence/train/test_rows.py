@@ -13,7 +13,7 @@ from magpie_hub.evidence.train.rows import Data, open_rows
 from tests.evidence.train.training_sets import conversations, preferences, release, said
 from tests.hub.publishing import publish
 from tests.hub.server import Hub
-from tests.test_hub import REPO, Client, build
+from tests.hub.test_hub import REPO, Client, build
 
 SAMPLES = Path(__file__).parents[1] / "sources" / "samples"
 OPEN = """
