@@ -62,6 +62,7 @@ LAYERS = [
     {"evidence.compare.measures", "evidence.compare.sampling"},
     {"evidence.sources"},
     {"evidence.sources.files", "evidence.sources.labels", "evidence.compare.result"},
+    {"evidence.sources.pairs"},
     {"evidence.compare.diversity", "evidence.sources.shapes"},
     {"pipeline.plan"},
     {"health", "runfile"},

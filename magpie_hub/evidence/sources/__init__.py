@@ -3,7 +3,8 @@
     PLACE[:CONFIG][#KEY=VALUE,...]
 
 PLACE is a folder, a file, or ``ORG/NAME[@REVISION]``, where vX.Y.Z is a release of ours. Keys:
-``question``, ``answer``, ``system`` or ``messages`` name the columns of a shape that is not known;
+``question``, ``answer``, ``system`` or ``messages`` name the columns of a shape that is not known,
+``question``, ``chosen`` and ``rejected`` those of preferences;
 ``split`` is one of the source's; ``name`` is what the comparison calls it.
 """
 
@@ -19,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from magpie_hub.errors import HubError, UsageError
-from magpie_hub.evidence.sources import labels, shapes
+from magpie_hub.evidence.sources import labels, pairs, shapes
 from magpie_hub.evidence.sources.files import BATCH, ArrowTable, Table, open_files, parquet
 from magpie_hub.evidence.sources.shapes import Shape
 from magpie_hub.filters import nearest
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from datasets import IterableDataset
 
 _HUB = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-_KEYS = (*shapes.MAPPABLE, "split", "name")
+_MAPPABLE = tuple(dict.fromkeys((*shapes.MAPPABLE, *pairs.MAPPABLE)))
+_KEYS = (*_MAPPABLE, "split", "name")
 _RELEASE = re.compile(r"\w[\w.-]*/\w[\w.-]*@v\d+\.\d+\.\d+", re.ASCII)
 _VERSION = re.compile(r"v(\d+\.\d+\.\d+)", re.ASCII)
 
@@ -83,7 +85,7 @@ class Place:
 
     @property
     def mapping(self) -> dict[str, str]:
-        return {key: self.keys[key] for key in shapes.MAPPABLE if key in self.keys}
+        return {key: self.keys[key] for key in _MAPPABLE if key in self.keys}
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,36 @@ class Source:
             start += len(frame)
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """An opened source of preferences; see :class:`Source`."""
+
+    name: str
+    facts: Mapping[str, str]
+    _table: Table = field(repr=False)
+    _shape: Shape = field(repr=False)
+
+    def batches(self) -> Iterator[tuple[pl.DataFrame, int]]:
+        """``prompt``, ``chosen`` and ``rejected``, in the source's order; and out of how many
+        rows."""
+        for frame in self._table.batches(self._shape.columns(self._table.fits)):
+            yield pairs.preferences(frame, self._shape), len(frame)
+
+
 def open_source(text: str, *, report: Report) -> Source:
     """``UsageError`` where there is no such place, config, split or shape; ``HubError`` where the
     Hub does not give it; ``InvalidData`` where its files cannot be read."""
     place = Place.parse(text)
     return _source(place, _opened(place, report))
+
+
+def open_pairs(text: str, *, report: Report) -> Pairs:
+    """A source that holds preferences; errors as of :func:`open_source`."""
+    place = Place.parse(text)
+    table, facts, _ = _opened(place, report)
+    find = (place.mapping, table.fits, table.columns, place.place)
+    shape = pairs.mapped(*find) if place.mapping else pairs.recognised(*find[1:])
+    return Pairs(place.name, {**facts, "shape": shape.name}, table, shape)
 
 
 def open_sources(texts: Sequence[str], *, report: Report) -> list[Source]:

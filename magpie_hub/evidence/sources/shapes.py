@@ -8,7 +8,7 @@ by hand, stand in ``tests/evidence/sources/samples/``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +40,12 @@ MAPPABLE = ("question", "answer", "system", "messages")
 
 @dataclass(frozen=True)
 class Shape:
-    """``needs`` are the columns that it is told by, ``messages`` the conversation made of them and
-    of those of ``may`` that are there."""
+    """``needs`` are the columns that it is told by; ``made`` is the conversation, or the pair (see
+    :mod:`pairs`), out of them and of those of ``may`` that are there."""
 
     name: str
     needs: Mapping[str, pl.DataType]
-    messages: Callable[[pl.DataFrame], pl.Expr]
+    made: Callable[[pl.DataFrame], pl.Expr]
     may: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     def columns(self, fits: Fits) -> dict[str, pl.DataType]:
@@ -59,27 +59,35 @@ class Shape:
 def recognised(fits: Fits, columns: Mapping[str, str], where: str) -> Shape:
     """The first shape whose columns are there. ``UsageError`` says which ``columns`` (name and
     type) are, and how to say what they hold."""
-    for shape in SHAPES:
+    if (shape := fitting(SHAPES, fits)) is not None:
+        return shape
+    raise unknown(
+        f"{where} has none of the shapes that are known",
+        columns,
+        f"'{where}#question=COLUMN,answer=COLUMN', or '#messages=COLUMN'",
+    )
+
+
+def fitting(shapes: Iterable[Shape], fits: Fits) -> Shape | None:
+    """The first whose columns are there."""
+    for shape in shapes:
         if all(fits(name, kind) for name, kind in shape.needs.items()):
             return shape
+    return None
+
+
+def unknown(problem: str, columns: Mapping[str, str], mapping: str) -> UsageError:
     found = ", ".join(f"{name} ({kind})" for name, kind in columns.items())
-    raise UsageError(
-        f"{where} has none of the shapes that are known; its columns are {found}; say what they "
-        f"hold: '{where}#question=COLUMN,answer=COLUMN', or '#messages=COLUMN'."
-    )
+    return UsageError(f"{problem}; its columns are {found}; say what they hold: {mapping}.")
 
 
 def mapped(given: Mapping[str, str], fits: Fits, columns: Mapping[str, str], where: str) -> Shape:
     """The shape that a mapping from :data:`MAPPABLE` to columns says. ``UsageError`` where it names
     no such column, or neither a question nor messages."""
-    for key, name in given.items():
-        if name not in columns:
-            raise UsageError(
-                f"{where} has no column '{name}' ({key}=); its columns are {', '.join(columns)}."
-            )
+    must_be_there(given, columns, where)
     if "messages" in given:
         name = given["messages"]
-        for kind, make in ((MESSAGES, _of_messages), (TURNS, _of_turns), (TEXTS, _of_texts)):
+        for kind, make in ((MESSAGES, of_messages), (TURNS, _of_turns), (TEXTS, _of_texts)):
             if fits(name, kind):
                 return Shape(f"messages in {name}", {name: kind}, _always(make(pl.col(name))))
         raise UsageError(
@@ -88,16 +96,31 @@ def mapped(given: Mapping[str, str], fits: Fits, columns: Mapping[str, str], whe
         )
     if not {"question", "answer"} <= given.keys():
         raise UsageError(f"{where}: a mapping names the question= and the answer=, or messages=.")
-    for name in given.values():
-        if not fits(name, TEXT):
-            raise UsageError(f"the column '{name}' of {where} holds no text: {columns[name]}.")
+    must_be_text(given, fits, columns, where)
     parts = [
-        _message(role, pl.col(given[key]))
+        message(role, pl.col(given[key]))
         for key, role in (("system", "system"), ("question", "user"), ("answer", "assistant"))
         if key in given
     ]
     needs = dict.fromkeys(given.values(), TEXT)
     return Shape(" and ".join(needs), needs, _always(pl.concat_list(parts)))
+
+
+def must_be_there(given: Mapping[str, str], columns: Mapping[str, str], where: str) -> None:
+    for key, name in given.items():
+        if name not in columns:
+            raise UsageError(
+                f"{where} has no column '{name}' ({key}=); its columns are {', '.join(columns)}."
+            )
+
+
+def must_be_text(
+    given: Mapping[str, str], fits: Fits, columns: Mapping[str, str], where: str
+) -> None:
+    must_be_there(given, columns, where)
+    for name in given.values():
+        if not fits(name, TEXT):
+            raise UsageError(f"the column '{name}' of {where} holds no text: {columns[name]}.")
 
 
 def fits_type(found: pl.DataType, kind: pl.DataType) -> bool:
@@ -160,7 +183,7 @@ def conversations(frame: pl.DataFrame, shape: Shape, start: int) -> pl.DataFrame
     number = next((name for name in _IDS if name in frame.columns), None)
     rows = pl.int_range(start, start + len(frame), dtype=pl.Int64, eager=True).cast(pl.String)
     id_ = rows if number is None else frame[number].cast(pl.String).fill_null(rows)
-    messages = frame.select(shape.messages(frame).alias("messages"))["messages"]
+    messages = frame.select(shape.made(frame).alias("messages"))["messages"]
     return pl.DataFrame({"id": id_, "messages": messages.cast(MESSAGES)})
 
 
@@ -183,7 +206,7 @@ def _said(role: str, content: str) -> pl.Expr:
     return pl.struct(_role(field_(role)), field_(content).fill_null("").alias("content"))
 
 
-def _of_messages(column: pl.Expr) -> pl.Expr:
+def of_messages(column: pl.Expr) -> pl.Expr:
     return column.list.eval(_said("role", "content"))
 
 
@@ -198,12 +221,12 @@ def _of_texts(column: pl.Expr) -> pl.Expr:
     return column.list.eval(pl.struct(role, _ELEMENT.fill_null("").alias("content")))
 
 
-def _message(role: str, content: pl.Expr) -> pl.Expr:
+def message(role: str, content: pl.Expr) -> pl.Expr:
     return pl.struct(pl.lit(role).alias("role"), content.cast(TEXT).fill_null("").alias("content"))
 
 
 def _pair(question: pl.Expr, answer: pl.Expr) -> pl.Expr:
-    return pl.concat_list([_message("user", question), _message("assistant", answer)])
+    return pl.concat_list([message("user", question), message("assistant", answer)])
 
 
 def _with_input(question: pl.Expr, input_: pl.Expr) -> pl.Expr:
@@ -225,17 +248,22 @@ def _instance() -> pl.Expr:
     return _pair(_with_input(pl.col("instruction"), first("input")), first("output"))
 
 
-def _best_completion() -> pl.Expr:
-    """UltraFeedback's answer of the highest overall score, the first of equals."""
+def completions() -> tuple[pl.Expr, pl.Expr]:
+    """The overall scores of UltraFeedback's answers, and the answers."""
     each = pl.col("completions").list.eval
     scores = each(_ELEMENT.struct.field("overall_score").cast(NUMBER))
-    texts = each(_ELEMENT.struct.field("response"))
+    return scores, each(_ELEMENT.struct.field("response"))
+
+
+def _best_completion() -> pl.Expr:
+    """UltraFeedback's answer of the highest overall score, the first of equals."""
+    scores, texts = completions()
     best = texts.list.get(scores.list.arg_max().fill_null(0), null_on_oob=True)
     return _pair(pl.col("instruction"), best)
 
 
 def _chosen_behind(prompt: str, chosen: str) -> pl.Expr:
-    return pl.concat_list([_of_messages(pl.col(prompt)), _of_messages(pl.col(chosen))])
+    return pl.concat_list([of_messages(pl.col(prompt)), of_messages(pl.col(chosen))])
 
 
 def _texts(question: str, answer: str) -> Shape:
@@ -248,7 +276,7 @@ SHAPES = (
         Shape(f"{name} of {said}", {name: kind}, _always(make(pl.col(name))))
         for name in _LISTS
         for said, kind, make in (
-            ("role and content", MESSAGES, _of_messages),
+            ("role and content", MESSAGES, of_messages),
             ("from and value", TURNS, _of_turns),
         )
     ),
@@ -262,7 +290,7 @@ SHAPES = (
         {"prompt": MESSAGES, "completion": MESSAGES},
         _always(_chosen_behind("prompt", "completion")),
     ),
-    Shape("chosen messages", {"chosen": MESSAGES}, _always(_of_messages(pl.col("chosen")))),
+    Shape("chosen messages", {"chosen": MESSAGES}, _always(of_messages(pl.col("chosen")))),
     Shape("data: texts in turn", {"data": TEXTS}, _always(_of_texts(pl.col("data")))),
     Shape(
         "instruction and scored completions",

@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from magpie_hub.errors import UsageError
-from magpie_hub.evidence.sources import Place, open_source
+from magpie_hub.evidence.sources import Place, Source, open_pairs, open_source
 from magpie_hub.evidence.train.presets import Method
 from magpie_hub.export import export
 from magpie_hub.export.formats import CONVERSATION, PREFERENCE
@@ -33,6 +33,10 @@ from magpie_hub.storage import write_atomically
 FILE = "rows.jsonl"
 _NEEDS: dict[Method, tuple[str, ...]] = {"sft": CONVERSATION, "dpo": PREFERENCE}
 _HOLDS: dict[Method, str] = {"sft": "conversations", "dpo": "preferences"}
+_LEARNS: dict[Method, tuple[str, str]] = {
+    "sft": ("conversation with an answer", "a question and its answer"),
+    "dpo": ("question with a better and a worse answer", "a question and two unlike answers"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ class Rows:
 
 @contextmanager
 def open_rows(source: str, config: str | None, method: Method, *, report: Report) -> Iterator[Rows]:
-    """Of ``PLACE[:CONFIG][#KEY=VALUE,...]``: a release's folder, ``ORG/NAME@vX.Y.Z``, or any set of
-    conversations that ``compare`` reads (see ``sources``).
+    """Of ``PLACE[:CONFIG][#KEY=VALUE,...]``: a release's folder, ``ORG/NAME@vX.Y.Z``, or another
+    set in a shape that is known (see ``sources``).
 
     ``UsageError`` where there is no such place, config, split or shape, or where it holds nothing
     that ``method`` learns from; ``HubError`` where the Hub does not give it."""
@@ -83,14 +87,9 @@ def open_rows(source: str, config: str | None, method: Method, *, report: Report
         )
         yield rows
         return
-    if method != "sft":
-        raise UsageError(
-            f"{source} is no release, and {method} learns from preferences of one; give a release, "
-            "or train on it with --method sft."
-        )
     # Rows are counted and told apart before anything is written where the training is to be.
     with TemporaryDirectory(prefix="magpie-hub-train-") as folder:
-        yield _of_source(place, config, Path(folder) / FILE, report)
+        yield _of_source(place, config, method, Path(folder) / FILE, report)
 
 
 def _of_release(place: Place, config: str | None, method: Method, report: Report) -> Rows:
@@ -133,25 +132,27 @@ def _exported(release: Release, data: Data, method: Method, file: Path) -> None:
             os.unlink(part)
 
 
-def _of_source(place: Place, config: str | None, spool: Path, report: Report) -> Rows:
-    """The conversations of a set in which somebody is answered, written to ``spool``."""
+def _of_source(
+    place: Place, config: str | None, method: Method, spool: Path, report: Report
+) -> Rows:
+    """The rows of a set that ``method`` learns from, written to ``spool``."""
     text = place.text
     if config and not place.config:
         text = f"{place.place}:{config}{text.removeprefix(place.place)}"
-    found = open_source(text, report=report)
-    digest, rows, left = hashlib.sha256(), 0, 0
+    found = (open_source if method == "sft" else open_pairs)(text, report=report)
+    digest, rows, seen = hashlib.sha256(), 0, 0
     with spool.open("wb") as file:
-        for frame, _ in found.batches():
-            said = frame.select("messages").filter(_answered())
-            lines = said.write_ndjson().encode()
+        for frame, of in _conversations(found) if isinstance(found, Source) else found.batches():
+            lines = frame.write_ndjson().encode()
             file.write(lines)
             digest.update(lines)
-            rows, left = rows + len(said), left + len(frame) - len(said)
+            rows, seen = rows + len(frame), seen + of
+    kind, lack = _LEARNS[method]
     if not rows:
-        raise UsageError(f"{text} has no conversation with an answer; nothing to train on.")
+        raise UsageError(f"{text} has no {kind}; nothing to train on.")
     report(
         f"{found.name}, {found.facts['shape']}: {rows:,} rows"
-        + (f"; {left:,} without a question and its answer are left out." if left else ".")
+        + (f"; {seen - rows:,} without {lack} are left out." if seen > rows else ".")
     )
     data = Data(
         name=found.name,
@@ -161,7 +162,13 @@ def _of_source(place: Place, config: str | None, spool: Path, report: Report) ->
         rows=rows,
         sha256=digest.hexdigest(),
     )
-    return Rows(data, "sft", lambda file: _moved(spool, file))
+    return Rows(data, method, lambda file: _moved(spool, file))
+
+
+def _conversations(source: Source) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Those in which somebody is answered, and out of how many."""
+    for frame, _ in source.batches():
+        yield frame.select("messages").filter(_answered()), len(frame)
 
 
 def _answered() -> pl.Expr:

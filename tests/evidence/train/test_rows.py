@@ -98,7 +98,26 @@ def test_what_is_no_conversation_is_left_out_and_counted(tmp_path: Path) -> None
     file.write_text(json.dumps({"messages": rows[1]}) + "\n")
     with pytest.raises(UsageError, match="no conversation with an answer; nothing to train on"):
         opened(str(file), None, "sft")
-    with pytest.raises(UsageError, match="is no release, and dpo learns from preferences of one"):
+    with pytest.raises(UsageError, match="holds conversations .* no preferences"):
+        opened(str(file), None, "dpo")
+
+
+def test_preferences_of_other_sets(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    pair = {"prompt": "Where is Bern?", "chosen": "In Switzerland.", "rejected": "In Sweden."}
+    file.write_text("".join(json.dumps(row) + "\n" for row in (pair, {**pair, "rejected": " "})))
+    told: list[str] = []
+    with open_rows(str(file), None, "dpo", report=told.append) as found:
+        [line] = found.write(tmp_path).read_text().splitlines()
+    assert json.loads(line) == {
+        "prompt": [said("user", "Where is Bern?")],
+        "chosen": said("assistant", "In Switzerland."),
+        "rejected": said("assistant", "In Sweden."),
+    }
+    [line] = told
+    assert line.endswith(": 1 rows; 1 without a question and two unlike answers are left out.")
+    file.write_text(json.dumps({**pair, "rejected": " "}))
+    with pytest.raises(UsageError, match="no question with a better and a worse answer"):
         opened(str(file), None, "dpo")
 
 
