@@ -282,11 +282,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--reward", metavar="MODEL", help="scores the answers of all sources")
     running(compare)
 
-    train = verb("train", "fine-tune a base model on a config of a release")
+    train = verb("train", "fine-tune a base model on a config of a release, or on another set")
     train.add_argument(
         "source",
         metavar="SOURCE",
-        help="a release with :CONFIG, or conversations that compare reads; see docs/train.md",
+        help="a release with :CONFIG, or a set of another shape; see docs/train.md",
     )
     train.add_argument("--base", required=True, metavar="MODEL", help="a Hub id or a folder")
     train.add_argument("--method", required=True, metavar="METHOD", help="sft or dpo")

@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from magpie_hub import models, template
-from magpie_hub.engines import EngineSpec, open_engine
+from magpie_hub.engines import EngineSpec, Task, open_engine
 from magpie_hub.errors import UsageError
 from magpie_hub.evidence.templates import OWN, choose, unknown
+from magpie_hub.models import Model
 from magpie_hub.stages import Progress, Source, Steps
 from magpie_hub.stages.driver import Driver
 from magpie_hub.storage.shards import ShardStore
@@ -70,8 +71,9 @@ class Stage:
     folder: Path
     schema: pa.Schema
     keys: str
-    asked: Source
+    model: Model
     steps: Callable[[int], Steps]
+    task: Task = "generate"
 
 
 def rows(
@@ -99,7 +101,7 @@ def _make(
     spec: EngineSpec,
     progress: Progress,
 ) -> None:
-    engine = open_engine(spec, stage.asked.model)
+    engine = open_engine(spec, stage.model, stage.task)
     try:
         driver, left = Driver(engine, progress), iter(absent)
         flying: dict[str, int] = {}

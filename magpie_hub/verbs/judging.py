@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 def compare(options: Namespace) -> object:
     from magpie_hub.evidence.compare import Settings, compare
+    from magpie_hub.evidence.compare.judged import forget
     from magpie_hub.evidence.compare.page import page
     from magpie_hub.storage import write_atomically
     from magpie_hub.terminal.comparison import show_comparison
     from magpie_hub.terminal.live import Watch
 
-    if options.out and Path(options.out).is_dir():
-        raise UsageError(f"-o {options.out} is a folder; name a file.")
+    out = Path(options.out) if options.out else None
+    if out and out.is_dir():
+        raise UsageError(f"-o {out} is a folder; name a file.")
+    labels = out.with_name(f"{out.name}.labels") if out else None
     settings = Settings(
         where=options.where,
         rows=options.rows,
@@ -41,10 +44,12 @@ def compare(options: Namespace) -> object:
             progress=progress,
             report=progress.note,
             evidence=Path(options.evidence) if options.evidence else None,
+            labels=labels,
         )
     show_comparison(console(), found)
-    if options.out:
-        write_atomically(Path(options.out), page(found).encode(), durable=False)
+    if out and labels:
+        write_atomically(out, page(found).encode(), durable=False)
+        forget(labels)
     return found.to_dict()
 
 

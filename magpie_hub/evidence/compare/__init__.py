@@ -4,8 +4,10 @@ section 3), with diversity in numbers."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -65,25 +67,30 @@ def compare(
     progress: Progress,
     report: Report,
     evidence: Path | None = None,
+    labels: Path | None = None,
 ) -> Comparison:
-    """What is the same and what differs between ``sources`` (see ``sources.py``), two or more; in
-    the folder ``evidence`` a record of it for a card, whether it failed or not.
+    """What is the same and what differs between ``sources`` (see ``sources/``), two or more; in
+    the folder ``evidence`` a record of it for a card, whether it failed or not. What a judge and a
+    reward model say is kept in the folder ``labels``, where a comparison that was stopped finds it.
 
     ``UsageError`` where one of them is no source, or a filter does not fit it; ``HubError`` and
     ``InvalidData`` where one cannot be read; ``EngineError`` where a model fails."""
-    if evidence is None:
-        return _compare(sources, settings, progress, report)
-    if evidence.is_file():
+    if evidence is not None and evidence.is_file():
         raise UsageError(f"--evidence {evidence} is a file; name a folder.")
-    called = command("compare", sources, settings)
-    with failing(evidence, lambda error: failed(sources, called, error)):
-        found = _compare(sources, settings, progress, report)
-    write_records(evidence, [record(found, called)])
-    return found
+    with ExitStack() as left:
+        if labels is None:
+            labels = Path(left.enter_context(TemporaryDirectory(prefix="magpie-hub-compare-")))
+        if evidence is None:
+            return _compare(sources, settings, labels, progress, report)
+        called = command("compare", sources, settings)
+        with failing(evidence, lambda error: failed(sources, called, error)):
+            found = _compare(sources, settings, labels, progress, report)
+        write_records(evidence, [record(found, called)])
+        return found
 
 
 def _compare(
-    sources: Sequence[str], settings: Settings, progress: Progress, report: Report
+    sources: Sequence[str], settings: Settings, labels: Path, progress: Progress, report: Report
 ) -> Comparison:
     where = _checked(sources, settings)
     opened = open_sources(sources, report=report)
@@ -98,7 +105,7 @@ def _compare(
         )
         report(f"{source.name}: {found.read:,} rows read, {len(found.rows):,} sampled.")
         samples.append(found)
-    samples = _labelled(opened, samples, settings, progress)
+    samples = _labelled(samples, settings, labels, progress)
     draws = [Bootstrap(len(each.rows), seed=settings.seed) for each in samples]
     measures = []
     for source, each, draw in zip(opened, samples, draws, strict=True):
@@ -175,30 +182,24 @@ def _embedder(model: str | None, absent: dict[str, str]) -> embedding.Embedder |
 
 
 def _labelled(
-    sources: Sequence[Source],
-    samples: list[Sample],
-    settings: Settings,
-    progress: Progress,
+    samples: list[Sample], settings: Settings, folder: Path, progress: Progress
 ) -> list[Sample]:
     """With the labels of the judge and the scores of the reward model that were given."""
-    names = [source.name for source in sources]
     rows = [each.rows for each in samples]
     made: dict[str, str] = {}
     if settings.judge is not None:
         rows = judge(
             settings.judge,
-            list(zip(names, rows, strict=True)),
+            rows,
             passes=settings.passes,
+            folder=folder,
             engine=settings.engine,
             progress=progress,
         )
         made |= dict.fromkeys(JUDGED, settings.judge)
     if settings.reward is not None:
         rows = reward(
-            settings.reward,
-            list(zip(names, rows, strict=True)),
-            engine=settings.engine,
-            progress=progress,
+            settings.reward, rows, folder=folder, engine=settings.engine, progress=progress
         )
         made["reward"] = settings.reward
     return [

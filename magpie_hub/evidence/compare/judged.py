@@ -2,117 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from magpie_hub import models, template
 from magpie_hub.annotate.judge import Question, label, prompts
-from magpie_hub.engines import Engine, EngineSpec, Request, generate, open_engine
+from magpie_hub.engines import EngineSpec, Request
 from magpie_hub.errors import EngineError
-from magpie_hub.evidence.asking import speaker
+from magpie_hub.evidence.asking import Stage, fingerprint, rows, speaker
 from magpie_hub.recipe import Passes
 from magpie_hub.stages import Progress, Steps
-from magpie_hub.stages.driver import Driver
+from magpie_hub.template import Reader
 
-_TOGETHER = 64
-"""Rows that are begun at once."""
 JUDGED = ("category", "difficulty", "quality")
+_KEPT = ("judge", "reward")
+_LABELS = pa.schema([(name, pa.string()) for name in JUDGED])
+_SCORE = pa.schema([("reward", pa.float64())])
 
 
 def judge(
     ref: str,
-    samples: Sequence[tuple[str, pl.DataFrame]],
+    samples: Sequence[pl.DataFrame],
     *,
     passes: Passes,
+    folder: Path,
     engine: EngineSpec,
     progress: Progress,
 ) -> list[pl.DataFrame]:
     """The rows of each sample with the judge's labels of their first question in the place of their
-    own. ``UsageError`` where the model takes no questions, ``EngineError`` where it gives no valid
-    label at all."""
-    asked_of = speaker(ref, "the judge")
-    asked = [Question.of(prompt, asked_of.template) for prompt in prompts(passes)]
-    opened = open_engine(engine, asked_of.model)
-    made = []
-    try:
-        for name, rows in samples:
-            stage = f"judge {name}"
-            queries = dict(enumerate(rows["query"]))
-            steps = {
-                str(place): label(asked, asked_of.template, query)
-                for place, query in queries.items()
-            }
-            found = _driven(opened, stage, steps, progress)
-            made.append(_labelled(rows, [found[str(place)] for place in queries]))
-    finally:
-        opened.close()
-    if not any(rows["quality"].count() for rows in made):
+    own; those that are in ``folder`` already are taken from there. ``UsageError`` where the model
+    takes no questions, ``EngineError`` where it gives no valid label at all."""
+    source = speaker(ref, "the judge")
+    asked = [Question.of(prompt, source.template) for prompt in prompts(passes)]
+    queries = [query for sample in samples for query in sample["query"]]
+    stage = Stage(
+        title="judge",
+        folder=folder / _KEPT[0],
+        schema=_LABELS,
+        keys=fingerprint(
+            source.model.identity,
+            source.template.describe(),
+            [question.prompt.sha256 for question in asked],
+            queries,
+        ),
+        model=source.model,
+        steps=lambda place: label(asked, source.template, queries[place]),
+    )
+    found = rows(stage, _ids(len(queries)), engine=engine, progress=progress)
+    if not any(row["quality"] for row in found):
         raise EngineError(f"{ref} gave no valid label at all; take another judge.")
-    return made
+    made = pl.DataFrame({name: [row[name] for row in found] for name in JUDGED}, pl.Schema(_LABELS))
+    return list(_beside(samples, made))
 
 
 def reward(
     ref: str,
-    samples: Sequence[tuple[str, pl.DataFrame]],
+    samples: Sequence[pl.DataFrame],
     *,
+    folder: Path,
     engine: EngineSpec,
     progress: Progress,
 ) -> list[pl.DataFrame]:
-    """The rows of each sample with the model's score of each conversation as their ``reward``;
-    null where it ends with no answer."""
+    """The rows of each sample with the model's score of each conversation as their ``reward``; null
+    where it ends with no answer. What is in ``folder`` already is taken from there."""
     model = models.resolve(ref)
     reader = template.reader(model.path)
-    opened = open_engine(engine, model, task="score")
-    made = []
-    try:
-        for name, rows in samples:
-            stage = f"reward {name}"
-            progress.begin(stage, total=len(rows), done=0)
-            scores: list[float | None] = [None] * len(rows)
-            places = {
-                Request(prompt=reader.conversation(messages)): place
-                for place, messages in enumerate(rows["messages"].to_list())
-                if messages[-1]["role"] == "assistant"
-            }
-            for completion in generate(opened, places):
-                if completion.finish_reason != "error":
-                    if len(completion.scores) != 1:
-                        raise EngineError(
-                            f"{ref} gives {len(completion.scores)} numbers a text, and a reward "
-                            "model gives one."
-                        )
-                    scores[places[completion.request]] = completion.scores[0]
-                progress.advance(stage, rows=1)
-            progress.end(stage)
-            made.append(rows.with_columns(reward=pl.Series(scores, dtype=pl.Float64)))
-    finally:
-        opened.close()
-    return made
+    talks = [messages for sample in samples for messages in sample["messages"].to_list()]
+    answered = [at for at, messages in enumerate(talks) if messages[-1]["role"] == "assistant"]
+    stage = Stage(
+        title="reward",
+        folder=folder / _KEPT[1],
+        schema=_SCORE,
+        keys=fingerprint(model.identity, [talks[at] for at in answered]),
+        model=model,
+        task="score",
+        steps=lambda place: _scored(ref, reader, talks[answered[place]]),
+    )
+    found = rows(stage, _ids(len(answered)), engine=engine, progress=progress)
+    scores: list[float | None] = [None] * len(talks)
+    for at, row in zip(answered, found, strict=True):
+        scores[at] = row["reward"]
+    return list(_beside(samples, pl.DataFrame({"reward": scores}, pl.Schema(_SCORE))))
 
 
-def _driven(
-    engine: Engine, stage: str, steps: dict[str, Steps], progress: Progress
-) -> dict[str, dict[str, Any]]:
-    """What each row came to."""
-    driver, left = Driver(engine, progress), iter(steps.items())
-    progress.begin(stage, total=len(steps), done=0)
-    made: dict[str, dict[str, Any]] = {}
-    while True:
-        while driver.room and (some := dict(islice(left, _TOGETHER))):
-            driver.begin(stage, some)
-        if driver.idle:
-            progress.end(stage)
-            return made
-        for batch in driver.poll():
-            made |= batch.made
-            progress.advance(stage, rows=len(batch.made), failed=batch.failed)
+def forget(folder: Path) -> None:
+    """Take away what was kept in ``folder``, and nothing else that is in it."""
+    for name in _KEPT:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
-def _labelled(rows: pl.DataFrame, found: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    columns = {
-        name: pl.Series([each.get(name) for each in found], dtype=pl.String) for name in JUDGED
-    }
-    return rows.with_columns(**columns)
+def _scored(ref: str, reader: Reader, messages: Any) -> Steps:  # noqa: ANN401
+    [completion] = yield [Request(prompt=reader.conversation(messages))]
+    if completion.finish_reason == "error":
+        return {}
+    if len(completion.scores) != 1:
+        raise EngineError(
+            f"{ref} gives {len(completion.scores)} numbers a text, and a reward model gives one."
+        )
+    return {"reward": completion.scores[0]}
+
+
+def _ids(count: int) -> list[str]:
+    return [f"{place:08d}" for place in range(count)]
+
+
+def _beside(samples: Sequence[pl.DataFrame], made: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Each sample with its rows of ``made``, which has those of all samples in turn."""
+    start = 0
+    for sample in samples:
+        part = made.slice(start, len(sample))
+        yield sample.with_columns(*part.get_columns())
+        start += len(sample)

@@ -65,7 +65,7 @@ def answer(
         folder=folder / model_slug(ref),
         schema=_ANSWERS,
         keys=keys,
-        asked=source,
+        model=source.model,
         steps=lambda place: _conversation(source, prompts[place], decoding),
     )
     found = rows(stage, [prompt.id for prompt in prompts], engine=engine, progress=progress)

@@ -112,7 +112,7 @@ def judge(
         folder=folder / model_slug(ref),
         schema=_JUDGED,
         keys=keys,
-        asked=source,
+        model=source.model,
         steps=lambda place: _judged(source, games[place]),
     )
     found = rows(stage, [prompt.id for prompt in prompts], engine=engine, progress=progress)
