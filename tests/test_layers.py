@@ -119,6 +119,7 @@ LAYERS = [
     {"annotate.duplicates", "annotate.meaning", "annotate.pii", "annotate.text"},
     {"annotate.contamination", "annotate.near", "annotate.refusals", "annotate.specimens"},
     {"annotate.items"},
+    {"stages.decoding"},
     {"stages"},
     {"stages.quotas"},
     {"rows.pool"},

@@ -15,6 +15,7 @@ from magpie_hub.run.answered import Answered, Message, candidates, dialogues, ex
 from magpie_hub.run.info import StageInfo
 from magpie_hub.run.stored import store
 from magpie_hub.stages import Asking, ReadSource, Source, Steps
+from magpie_hub.stages.decoding import described
 from magpie_hub.stages.respond import answers
 
 
@@ -127,8 +128,7 @@ def baseline_info(settings: Against, source: Source, respond: StageInfo) -> Stag
         folder="annotations/baseline",
         keys={
             "model": source.model.identity,
-            "temperature": f"{settings.temperature:g}",
-            "max_tokens": str(settings.max_tokens),
+            **described(settings),
             **{key: derived[key] for key in ("post_query", "answer_stops", "thinking")},
         },
         after=respond.fingerprint,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from magpie_hub.recipe.part import Part
+from magpie_hub.recipe.part import Part, Penalty
 
 Passes = Literal["one", "three"]
 
@@ -27,6 +27,7 @@ class Against(Part):
     revision: str | None = None
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
+    repetition_penalty: Penalty = 1.0
     max_tokens: int = Field(2048, ge=1)
 
 

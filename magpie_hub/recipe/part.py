@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Penalty = Annotated[float, Field(gt=0, le=10)]
+"""See ``engines.Decoding.repetition_penalty``."""
 
 
 class Part(BaseModel):

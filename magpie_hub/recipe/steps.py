@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from magpie_hub import schema
-from magpie_hub.recipe.part import Part
+from magpie_hub.recipe.part import Part, Penalty
 
 _TOPIC = "{topic}"
 
@@ -72,6 +72,7 @@ class Steer(Part):
 class Sample(Part):
     grid: tuple[Cell, ...] = Field((Cell(),), min_length=1)
     steer: tuple[Steer, ...] = ()
+    repetition_penalty: Penalty = 1.0
     max_tokens: int = Field(512, ge=1)
 
     def describe(self) -> dict[str, str]:
@@ -81,6 +82,8 @@ class Sample(Part):
             for c in self.grid
         )
         keys = {"grid": "; ".join(cells), "max_tokens": str(self.max_tokens)}
+        if self.repetition_penalty != 1:
+            keys["repetition_penalty"] = f"{self.repetition_penalty:g}"
         for steer in self.steer:
             keys |= steer.describe()
         if len(self.steer) > 1:
@@ -127,6 +130,7 @@ class Answering(Part):
     thinking_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
+    repetition_penalty: Penalty = 1.0
     max_tokens: int = Field(2048, ge=1)
 
 
@@ -186,4 +190,5 @@ class Extend(Part):
     system: str | None = Field(None, min_length=1)
     temperature: float = Field(1.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1)
+    repetition_penalty: Penalty = 1.0
     max_tokens: int = Field(512, ge=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magpie_hub.engines import Decoding, Request
+from magpie_hub.engines import Request
 from magpie_hub.recipe import Extend, Recipe
 from magpie_hub.run import Run
 from magpie_hub.run.answered import Answered, dialogues
@@ -18,6 +18,7 @@ from magpie_hub.run.info import StageInfo
 from magpie_hub.run.slots import derive_seed
 from magpie_hub.run.stored import answer, ask, store
 from magpie_hub.stages import Asking, Source, Steps
+from magpie_hub.stages.decoding import decoding, described
 from magpie_hub.stages.endings import RULES, ending
 from magpie_hub.stages.respond import Question, responding
 from magpie_hub.template import ChatTemplate
@@ -33,9 +34,7 @@ def infos(recipe: Recipe, asker: Source, respond: StageInfo) -> list[StageInfo]:
             "model": asker.model.identity,
             "followup": asker.template.followup or "",
             **{key: derived[key] for key in ("query_stops", "date", "variables")},
-            "temperature": f"{settings.temperature:g}",
-            "top_p": f"{settings.top_p:g}",
-            "max_tokens": str(settings.max_tokens),
+            **described(settings),
             "system": settings.system or "none",
             "rules": RULES,
         }
@@ -112,8 +111,7 @@ def _ask(
     templates: Sequence[ChatTemplate],
     seed: int,
 ) -> Steps:
-    decoding = Decoding(settings.temperature, settings.top_p, settings.max_tokens)
-    [completion] = yield [Request(prompt, decoding, template.stop_ids, seed)]
+    [completion] = yield [Request(prompt, decoding(settings), template.stop_ids, seed)]
     if completion.finish_reason == "error":
         return {}
     query, found = template.query(completion.token_ids)

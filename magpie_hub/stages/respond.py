@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from magpie_hub.engines import Decoding, Request
+from magpie_hub.engines import Request
 from magpie_hub.models import stated
 from magpie_hub.recipe import Recipe, Responder
 from magpie_hub.run import Run
@@ -17,6 +17,7 @@ from magpie_hub.run.answered import Message, kept
 from magpie_hub.run.info import StageInfo
 from magpie_hub.run.slots import derive_seed
 from magpie_hub.stages import Asking, Source, Steps
+from magpie_hub.stages.decoding import Decoded, decoding, described
 from magpie_hub.template import ChatTemplate
 
 COLUMNS = ("messages", "responder", "finish_reason", "response_tokens", "turns")
@@ -32,17 +33,6 @@ Question = tuple[str, str | Sequence[Message]]
 """The id of a row, and what it asks: a query, or a conversation that ends with one."""
 
 
-class Answers(Protocol):
-    """How an answer is decoded."""
-
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def top_p(self) -> float: ...
-    @property
-    def max_tokens(self) -> int: ...
-
-
 def info(
     recipe: Recipe, sources: Sequence[Source], *, after: StageInfo, gate: StageInfo
 ) -> StageInfo:
@@ -54,9 +44,7 @@ def info(
         derived = source.template.describe()
         own = {
             "model": source.model.identity,
-            "temperature": f"{settings.temperature:g}",
-            "top_p": f"{settings.top_p:g}",
-            "max_tokens": str(settings.max_tokens),
+            **described(settings),
             **{key: derived[key] for key in ("post_query", "answer_stops", "thinking")},
         }
         if settings.thinking_tokens is not None:
@@ -113,7 +101,7 @@ def responding(
 
 def answers(
     source: Source,
-    settings: Answers,
+    settings: Decoded,
     rows: Sequence[Question],
     stage: str,
     *,
@@ -140,7 +128,7 @@ class _Written:
 
 def answering(
     source: Source,
-    settings: Answers,
+    settings: Decoded,
     prompt: tuple[int, ...],
     key: str,
     *,
@@ -152,10 +140,10 @@ def answering(
     template = source.template
 
     def request(place: int, so_far: Sequence[int], upto: int) -> Request:
-        decoding = Decoding(settings.temperature, settings.top_p, max(1, upto - len(so_far)))
+        how = decoding(settings, max(1, upto - len(so_far)))
         # Only what is already written tells the two requests for one answer apart.
         seed = derive_seed(f"{key} on" if so_far else key, place)
-        return Request((*prompt, *so_far), decoding, template.answer_stop_ids, seed)
+        return Request((*prompt, *so_far), how, template.answer_stop_ids, seed)
 
     first = settings.max_tokens if budget is None else min(budget, settings.max_tokens)
     completions = yield [request(place, (), first) for place in range(count)]

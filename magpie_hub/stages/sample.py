@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from magpie_hub.engines import Decoding, Request
 from magpie_hub.models import Model, stated
-from magpie_hub.recipe import Recipe
+from magpie_hub.recipe import Recipe, Sample
 from magpie_hub.run import Run
 from magpie_hub.run.info import StageInfo
 from magpie_hub.run.slots import Slot
@@ -42,21 +42,21 @@ def sampling(run: Run, source: Source) -> Asking:
 
     def job(shard: int, have: set[str]) -> dict[str, Steps]:
         slots = (slot for slot in run.slots(shard) if slot.id not in have)
-        return {
-            slot.id: _ask(slot, source.template, run.recipe.sample.max_tokens, ref)
-            for slot in slots
-        }
+        return {slot.id: _ask(slot, source.template, run.recipe.sample, ref) for slot in slots}
 
     return Asking("sample", source.model, job)
 
 
-def _ask(slot: Slot, template: ChatTemplate, max_tokens: int, ref: str | None) -> Steps:
+def _ask(slot: Slot, template: ChatTemplate, settings: Sample, ref: str | None) -> Steps:
+    cell = slot.cell
     prompt = template.query_prompt(slot.system, slot.prefill)
     opening = template.opening(slot.system, slot.prefill)
     [completion] = yield [
         Request(
             prompt=prompt,
-            decoding=Decoding(slot.cell.temperature, slot.cell.top_p, max_tokens),
+            decoding=Decoding(
+                cell.temperature, cell.top_p, settings.max_tokens, settings.repetition_penalty
+            ),
             stop_ids=template.stop_ids,
             seed=slot.seed,
             shared=len(prompt) - len(opening) - 1,
@@ -68,8 +68,8 @@ def _ask(slot: Slot, template: ChatTemplate, max_tokens: int, ref: str | None) -
         "query_finish": "stop" if ended else completion.finish_reason,
         "query_tokens": len(opening) + len(completion.token_ids),
         "model": ref,
-        "temperature": slot.cell.temperature,
-        "top_p": slot.cell.top_p,
+        "temperature": cell.temperature,
+        "top_p": cell.top_p,
         "seed": slot.seed,
         "system_prompt": slot.key,
     }
