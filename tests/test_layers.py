@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"arguments"},
     {"verbs"},
     {"verbs.judging", "verbs.running"},
     {"verbs.releasing"},

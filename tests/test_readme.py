@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from magpie_hub.cli import _parser
+from magpie_hub.arguments import parser
 from magpie_hub.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -25,12 +25,12 @@ def test_every_command_parses() -> None:
     for line in lines:
         words = shlex.split(line, comments=True)
         assert words[0] == "magpie-hub"
-        _parser().parse_args(words[1:])
+        parser().parse_args(words[1:])
 
 
 def test_the_papers_table_is_five_commands_that_follow_each_other() -> None:
     (part,) = re.findall(r"<!-- table-1 -->\n```bash\n(.*?)```\n<!-- /table-1 -->", README, re.S)
-    commands = [_parser().parse_args(shlex.split(line)[1:]) for line in part.splitlines()]
+    commands = [parser().parse_args(shlex.split(line)[1:]) for line in part.splitlines()]
     assert [each.verb.__name__ for each in commands] == ["train"] * 2 + ["evaluate"] * 3
     made = [f"{each.out}/model" for each in commands[:2]]
     assert commands[1].base == made[0]
@@ -39,7 +39,7 @@ def test_the_papers_table_is_five_commands_that_follow_each_other() -> None:
 
 
 def test_every_verb_is_shown() -> None:
-    for verb in _parser()._subparsers._group_actions[0].choices:
+    for verb in parser()._subparsers._group_actions[0].choices:
         assert f"magpie-hub {verb}" in README
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from magpie_hub import cli
+from magpie_hub.arguments import parser
 from magpie_hub.engines import EngineSpec
 from magpie_hub.evidence import compare, evaluate
 from magpie_hub.evidence.command import command
@@ -19,7 +19,7 @@ WORDS = {"evaluate": ["m", "--prompts", "p"], "compare": ["a", "b"]}
 def read(text: str) -> dict[str, Any]:
     program, *words = shlex.split(text)
     assert program == "magpie-hub"
-    return vars(cli._parser().parse_args(words))
+    return vars(parser().parse_args(words))
 
 
 @pytest.mark.parametrize("settings", [evaluate.Settings, compare.Settings])
