@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -164,6 +165,7 @@ class Driver:
         env: dict[str, str],
     ) -> None:
         address = cluster.address if cluster else "local"
+        self._errors = tempfile.TemporaryFile("w+")
         self.handle = subprocess.Popen(
             [
                 *(sys.executable, "-c", DRIVER, str(out), address, str(workers), until),
@@ -172,26 +174,40 @@ class Driver:
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
         self.notes: list[str] = []
 
     def until(self, stage: str) -> None:
         """Wait until ``stage`` has made tokens."""
-        assert self.handle.stdout is not None
-        for line in self.handle.stdout:
-            method, *said = json.loads(line)
+        for method, *said in self._events():
             if method == "advance" and said[0]["stage"] == stage and said[0].get("tokens"):
                 return
-        raise AssertionError(f"ended before {stage}: {self.handle.communicate()[1]}")
+        raise AssertionError(f"ended before {stage}: {self.said()}")
 
     def end(self) -> int:
-        events, said = self.handle.communicate(timeout=300)
-        lines = [json.loads(line) for line in events.splitlines()]
-        self.notes = [line[1] for line in lines if line[0] == "note"]
-        assert self.handle.returncode in (0, -signal.SIGKILL), said
-        return self.handle.returncode
+        code = self.wait()
+        assert code in (0, -signal.SIGKILL), self.said()
+        return code
+
+    def wait(self) -> int:
+        self.notes = [said[0] for method, *said in self._events() if method == "note"]
+        return self.handle.wait(timeout=60)
+
+    def close(self) -> None:
+        self.handle.kill()
+        self.handle.communicate()
+        self._errors.close()
+
+    def said(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def _events(self) -> Iterator[list[Any]]:
+        # Never by `communicate`, which does not know of what was read ahead of a line.
+        assert self.handle.stdout is not None
+        return map(json.loads, self.handle.stdout)
 
 
 @contextmanager
@@ -207,8 +223,7 @@ def driving(
     try:
         yield driver
     finally:
-        driver.handle.kill()
-        driver.handle.wait()
+        driver.close()
 
 
 def workers_of(out: Path, stage: str) -> set[int]:
@@ -278,16 +293,15 @@ def test_a_model_that_loads_nowhere_ends_the_run(cluster: Cluster, tmp_path: Pat
     (weights,) = broken.glob("*.safetensors")
     weights.write_bytes(weights.read_bytes()[:1000])
     with driving(cluster, tmp_path / "run", f"model={broken}", workers=1) as driver:
-        _, said = driver.handle.communicate(timeout=300)
-    assert driver.handle.returncode == 1
-    assert "5: 3 workers were lost before any made a row; the last said: " in said
+        assert driver.wait() == 1
+        assert "5: 3 workers were lost before any made a row; the last said: " in driver.said()
 
 
 @pytest.mark.slow
 def test_what_no_worker_can_mend_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
     with driving(cluster, tmp_path / "run", workers=2, until="smaple") as driver:
-        _, said = driver.handle.communicate(timeout=300)
-    assert "2: there is no stage 'smaple'" in said
+        assert driver.wait() == 1
+        assert "2: there is no stage 'smaple'" in driver.said()
     assert open_folder(tmp_path / "run").names() == [".lock", ".ray"]
 
 
