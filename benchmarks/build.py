@@ -112,7 +112,7 @@ def whole(meter: Meter, *, source: Path | int, rows: int) -> None:
 
 
 def from_run(meter: Meter, *, source: Path, rows: int) -> None:
-    from magpie_hub.pools import open_pool
+    from magpie_hub.building.pools import open_pool
 
     for _ in meter.rounds():
         with tempfile.TemporaryDirectory() as out, meter.part() as part:

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import magpie_hub
-from magpie_hub import changes, plugins, pools
+from magpie_hub import changes
+from magpie_hub.building import overlap, plugins, pools
+from magpie_hub.building.folder import appearing, describe, files
+from magpie_hub.building.kind import MagpieBuilder, MagpieConfig
+from magpie_hub.building.parquet import ConfigWriter, Ends, ends_before
+from magpie_hub.building.plugins import blame, builder_class, kinds
 from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.evidence.record import collected, write_records
-from magpie_hub.kind import MagpieBuilder, MagpieConfig
-from magpie_hub.plugins import blame, builder_class, kinds
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import (
     ColumnEntry,
@@ -32,12 +35,9 @@ from magpie_hub.release import (
     obligations,
     withdrawn,
 )
-from magpie_hub.release.folder import appearing, describe, files
-from magpie_hub.release.parquet import ConfigWriter, Ends, ends_before
-from magpie_hub.release.withdrawn import Without
-from magpie_hub.rows import overlap
 from magpie_hub.rows.cuts import Decided
 from magpie_hub.rows.pool import Pool
+from magpie_hub.rows.without import Without
 from magpie_hub.validation import Validator
 from magpie_hub.validation.files import check_counts
 

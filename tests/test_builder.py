@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from magpie_hub import kind, schema
+from magpie_hub import schema
 from magpie_hub.builder import build, builder_class, kinds, load_builder
+from magpie_hub.building import kind, parquet
 from magpie_hub.errors import InvalidData, RecipeError, StorageError, UsageError
-from magpie_hub.release import Release, parquet
+from magpie_hub.release import Release
 from tests.builders.pool import COLUMNS, WRITTEN, HandPool, Spec, row
 
 LOADS = """

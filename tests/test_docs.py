@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from magpie_hub import schema, steering
+from magpie_hub.building.kind import MagpieBuilder
 from magpie_hub.changes import Changes
 from magpie_hub.hub import PushResult
 from magpie_hub.hub.verification import Verification
 from magpie_hub.hub.versions import Released
-from magpie_hub.kind import MagpieBuilder
 from magpie_hub.recipe import Recipe, presets
 from magpie_hub.recipe.filter_presets import FILTERS
 from magpie_hub.rows import cuts

@@ -16,7 +16,7 @@ from demo_model.package import CHAT
 from demo_model.sampling import ASSISTANT, NEXT_USER, USER, complete
 from demo_model.truth import is_right
 from magpie_hub import cli
-from magpie_hub.pools import open_pool
+from magpie_hub.building.pools import open_pool
 
 HERE = Path(__file__).parent
 ROWS = 1000

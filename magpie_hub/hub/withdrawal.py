@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from rich.filesize import decimal
 
 from magpie_hub import hub
+from magpie_hub.building import reduced
+from magpie_hub.building.reduced import Loss
 from magpie_hub.errors import HubError, InvalidData, UsageError
 from magpie_hub.hub.client import Report, connect, patiently
 from magpie_hub.hub.reading import published_files
 from magpie_hub.hub.versions import check_name, check_version, commit_of, manifest_file, no_manifest
 from magpie_hub.hub.versions import tags as versions_there
-from magpie_hub.release import MANIFEST, Release, numbers, reduced, withdrawn
-from magpie_hub.release.reduced import Loss
+from magpie_hub.release import MANIFEST, Release, numbers, withdrawn
 from magpie_hub.release.withdrawn import Withdrawal, named
 from magpie_hub.visible import one_line
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magpie_hub.pools import ReleasePool
+from magpie_hub.building.pools import ReleasePool
 from magpie_hub.release import Release
 from magpie_hub.report.columns import WANTED, made
 from magpie_hub.rows.pool import RunPool

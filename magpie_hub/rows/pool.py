@@ -14,11 +14,11 @@ from magpie_hub.errors import InvalidData, UsageError
 from magpie_hub.licences import ModelLicense
 from magpie_hub.recipe import ConfigSpec
 from magpie_hub.release import Making, Producer, Provenance
-from magpie_hub.release.published import recipe_text
 from magpie_hub.rows.conversations import told
 from magpie_hub.run import Run
 from magpie_hub.run.accounts import accounts, total
 from magpie_hub.run.info import RunInfo
+from magpie_hub.run.published import recipe_text
 from magpie_hub.run.rejections import SAFE, TURNS, guarded, rejections
 from magpie_hub.run.stored import is_further_reward, joined, store
 from magpie_hub.run.yields import yields

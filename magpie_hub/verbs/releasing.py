@@ -154,7 +154,7 @@ def build_release(
 ) -> Release:
     """The rows of all ``runs``, in a release of the first of them."""
     from magpie_hub.builder import build, builder_class
-    from magpie_hub.pools import open_pool
+    from magpie_hub.building.pools import open_pool
     from magpie_hub.storage.locks import locked
     from magpie_hub.terminal import reporter
 

@@ -40,7 +40,7 @@ def demo(options: Namespace) -> object:
 def demo_release(run: Run) -> Release:
     """The release of the run as it stands: the one that is there, or the next version."""
     from magpie_hub.release import MANIFEST, Release
-    from magpie_hub.release.published import recipe_text
+    from magpie_hub.run.published import recipe_text
 
     for minor in count():
         version = f"1.{minor}.0"

@@ -12,6 +12,7 @@ import pytest
 
 from magpie_hub import changes, models, plots
 from magpie_hub.builder import build
+from magpie_hub.building.reduced import loss, reduce
 from magpie_hub.card import evidence
 from magpie_hub.cli import main
 from magpie_hub.errors import InvalidData, UsageError
@@ -27,7 +28,6 @@ from magpie_hub.evidence.record import (
 from magpie_hub.evidence.resampling import Interval
 from magpie_hub.release import Release
 from magpie_hub.release.checks import release_checks
-from magpie_hub.release.reduced import loss, reduce
 from magpie_hub.release.withdrawn import Withdrawal
 from magpie_hub.run import Run
 from magpie_hub.verbs.running import demo_release, measured

@@ -13,9 +13,10 @@ from magpie_hub.builders.sft import Sft
 
 from magpie_hub import changes
 from magpie_hub.builder import build
+from magpie_hub.building import parquet
 from magpie_hub.changes import Changes, diff
 from magpie_hub.errors import InvalidData, UsageError
-from magpie_hub.release import MANIFEST, Making, Producer, Provenance, Release, parquet
+from magpie_hub.release import MANIFEST, Making, Producer, Provenance, Release
 from tests.builders.pool import COLUMNS, HandPool, Spec, row
 
 FILTERED = HandPool().specs["filtered"]

@@ -11,6 +11,7 @@ import pytest
 from magpie_hub.card.edits import marks
 from magpie_hub.release import MANIFEST, Manifest
 from tests.builders.pool import HandPool, Spec
+from tests.building.test_pools import ids, made
 from tests.hub.faults import Fault
 from tests.hub.forked import Forked
 from tests.hub.publishing import publish, replace
@@ -19,7 +20,6 @@ from tests.hub.test_hub import REPO, Client, Ran, build, write_manifest
 from tests.hub.test_loading import PLAIN, load
 from tests.hub.test_versions import COMMAND
 from tests.hub.warm import Warm
-from tests.test_pools import ids, made
 
 DATA = "data/all/train-00000-of-00001.parquet"
 

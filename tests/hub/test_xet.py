@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from magpie_hub.builder import build
+from magpie_hub.building import parquet
 from magpie_hub.hub import client as hub_client
-from magpie_hub.release import Release, parquet
+from magpie_hub.release import Release
 from tests.builders.pool import HandPool, row
 from tests.hub.faults import Fault
 from tests.hub.server import Hub

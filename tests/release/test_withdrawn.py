@@ -14,7 +14,6 @@ from magpie_hub.release import Release, withdrawn
 from magpie_hub.release.withdrawn import (
     FILE,
     Withdrawal,
-    Without,
     beside,
     ids,
     named,
@@ -75,16 +74,6 @@ def test_a_build_leaves_out_what_a_release_beside_it_withdrew(tmp_path: Path) ->
     assert ids(third) == ids(second) and read(third) == DOWN
     there = load_builder("sft", HandPool(), "all", cache_dir=str(tmp_path / "cache"))
     assert there.pool.provenance().rejected == HandPool().provenance().rejected
-
-
-def test_a_pool_tells_what_it_left_out() -> None:
-    pool = Without(HandPool(), DOWN)
-    assert pool.left_out == set() and "withdrawn" not in pool.provenance().rejected
-    for _ in range(2):
-        there = [i for table in pool.shards(["reward"]) for i in table["id"].to_pylist()]
-        assert len(there) == 23 and "handmade-000000" not in there
-    assert pool.left_out == {"handmade-000000"}
-    assert pool.provenance().rejected["withdrawn"] == 1
 
 
 def test_withdrawn_rows_are_not_pushed_again(tmp_path: Path) -> None:

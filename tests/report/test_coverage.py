@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from magpie_hub.builder import build
+from magpie_hub.building.pools import open_pool
 from magpie_hub.cli import main
 from magpie_hub.evidence.compare import Settings, compare
 from magpie_hub.neighbors import embedding
-from magpie_hub.pools import open_pool
 from magpie_hub.report import coverage
 from magpie_hub.report.data import collect
 from magpie_hub.run import Run

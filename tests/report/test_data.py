@@ -13,9 +13,9 @@ import pytest
 
 from magpie_hub import pipeline
 from magpie_hub.builder import build
+from magpie_hub.building.pools import open_pool
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import UsageError
-from magpie_hub.pools import open_pool
 from magpie_hub.release import Release
 from magpie_hub.report import rows as walking
 from magpie_hub.report import shown

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
+from magpie_hub.building.pools import open_pool
 from magpie_hub.errors import HubError, UsageError
 from magpie_hub.evidence.sources import labels, pairs, shapes
 from magpie_hub.evidence.sources.files import BATCH, ArrowTable, Table, open_files, parquet
@@ -26,7 +27,6 @@ from magpie_hub.evidence.sources.shapes import Shape
 from magpie_hub.filters import nearest
 from magpie_hub.hub.client import Report, connect, patiently
 from magpie_hub.hub.versions import commit_of, config_named, manifest_file, tags
-from magpie_hub.pools import open_pool
 from magpie_hub.release import MANIFEST, Manifest, Release
 from magpie_hub.rows.pool import Pool
 from magpie_hub.run.info import INFO

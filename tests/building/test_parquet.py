@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from magpie_hub.builder import build
+from magpie_hub.building import parquet
 from magpie_hub.errors import InvalidData
-from magpie_hub.release import Release, parquet
+from magpie_hub.release import Release
 from tests.builders.pool import COLUMNS, HandPool, row
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from magpie_hub import pipeline
 from magpie_hub.builder import MagpieConfig, build, load_builder
+from magpie_hub.building.pools import Merged, ReleasePool, open_pool
 from magpie_hub.cli import main
 from magpie_hub.errors import UsageError
 from magpie_hub.licences import ModelLicense
-from magpie_hub.pools import Merged, ReleasePool, open_pool
 from magpie_hub.recipe import Recipe
 from magpie_hub.release import Release
 from magpie_hub.run import Run

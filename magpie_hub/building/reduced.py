@@ -15,19 +15,19 @@ import pyarrow.parquet as pq
 
 import magpie_hub
 from magpie_hub import changes, plots
+from magpie_hub.building import croissant
+from magpie_hub.building.folder import appearing, describe, files
+from magpie_hub.building.parquet import ConfigWriter
+from magpie_hub.building.plugins import builder_class
 from magpie_hub.errors import InvalidData, RecipeError
-from magpie_hub.plugins import builder_class
 from magpie_hub.release import (
     ClauseCount,
     ConfigEntry,
     Release,
     Since,
     SplitEntry,
-    croissant,
     withdrawn,
 )
-from magpie_hub.release.folder import appearing, describe, files
-from magpie_hub.release.parquet import ConfigWriter
 from magpie_hub.release.withdrawn import Withdrawal, Withdrawals
 from magpie_hub.rows.cuts import Cut, Decided
 from magpie_hub.rows.splits import TRAIN

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from magpie_hub import plugins
 from magpie_hub.builder import build, builder_class, kinds, load_builder
+from magpie_hub.building import plugins
 from magpie_hub.errors import InvalidData, RecipeError
 from magpie_hub.release import Release
 from tests.builders.pool import HandPool

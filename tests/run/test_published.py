@@ -11,13 +11,13 @@ import yaml
 
 from magpie_hub import models, pipeline
 from magpie_hub.builder import build
+from magpie_hub.building.pools import open_pool
 from magpie_hub.errors import RecipeError
 from magpie_hub.pipeline.plan import Plan
-from magpie_hub.pools import open_pool
 from magpie_hub.recipe import Recipe
-from magpie_hub.release.published import recipe_text
 from magpie_hub.rows.pool import RunPool
 from magpie_hub.run import Run
+from magpie_hub.run.published import recipe_text
 from tests.conftest import Silent
 
 TEXT = """

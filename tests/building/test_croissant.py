@@ -8,7 +8,8 @@ import warnings
 import pytest
 
 from magpie_hub.builder import build
-from magpie_hub.release import Making, Release, croissant
+from magpie_hub.building import croissant
+from magpie_hub.release import Making, Release
 from tests.builders.pool import HandPool, row
 
 

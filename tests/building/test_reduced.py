@@ -11,11 +11,12 @@ import pytest
 
 from magpie_hub import changes, plots, schema
 from magpie_hub.builder import build
+from magpie_hub.building import parquet
+from magpie_hub.building.reduced import loss, reduce
 from magpie_hub.errors import InvalidData
 from magpie_hub.hub.front_matter import card_faults
-from magpie_hub.release import Release, numbers, parquet, withdrawn
+from magpie_hub.release import Release, numbers, withdrawn
 from magpie_hub.release.checks import release_checks
-from magpie_hub.release.reduced import loss, reduce
 from magpie_hub.release.withdrawn import Withdrawal, ids
 from tests.builders.pool import COLUMNS, HandPool, Spec, row
 

@@ -22,11 +22,12 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from magpie_hub import filters, schema
+from magpie_hub.building import parquet
 from magpie_hub.errors import InvalidData, RecipeError
 from magpie_hub.filters import Filter, nearest
 from magpie_hub.recipe import ConfigSpec, Recipe
 from magpie_hub.recipe.configs import Pick, Quotas
-from magpie_hub.release import Provenance, parquet
+from magpie_hub.release import Provenance
 from magpie_hub.rows import cuts, selection, splits
 from magpie_hub.rows.cuts import Cut, Decided
 from magpie_hub.rows.pool import Pool

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magpie_hub import card, plots
+from magpie_hub.building import croissant
 from magpie_hub.card import edits
 from magpie_hub.errors import StorageError
 from magpie_hub.evidence.record import of_release
@@ -18,7 +19,6 @@ from magpie_hub.release import (
     FileEntry,
     Manifest,
     Release,
-    croissant,
     file_entry,
     numbers,
 )

@@ -20,9 +20,9 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from magpie_hub.building.kind import MagpieBuilder
 from magpie_hub.errors import MagpieHubError, RecipeError
 from magpie_hub.filters import nearest
-from magpie_hub.kind import MagpieBuilder
 
 GROUP = "magpie_hub.builders"
 _HOME = "magpie_hub.builders"
