@@ -130,3 +130,17 @@ def test_the_page_on_output_has_the_keys_of_each_document() -> None:
         assert told[verb] == list(model.model_fields)
     for verb, record in records.items():
         assert told[verb] == [each.name for each in fields(record)]
+
+
+def test_the_table_of_the_house_names_every_part_of_it() -> None:
+    root = DOCS.parent
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set()
+    for row in re.findall(r"^\| (`.*?) \|", text, re.M):
+        for part in re.findall(r"`([\w/.]+)`", row):
+            # After the first of a row, parts of the package stand without its name.
+            named.add(part if (root / part).exists() else f"magpie_hub/{part}")
+    there = (root / "magpie_hub").glob("[a-z]*")
+    parts = {f"magpie_hub/{each.name}{'/' * each.is_dir()}" for each in there}
+    assert {part for part in named if not (root / part).exists()} == set()
+    assert parts - named == {"magpie_hub/py.typed"}
