@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from magpie_hub import schema
 from magpie_hub.evidence.compare.measures import SHARED
-from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison
+from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison, values_of
 from magpie_hub.evidence.resampling import Interval
 from magpie_hub.terminal import show_facts, show_table, tell
 
@@ -88,11 +87,9 @@ def _measures(sources: Sequence[Compared]) -> list[tuple[str, ...]]:
 def _shares(kind: str, sources: Sequence[Compared]) -> list[tuple[str, ...]]:
     """A row for each value that one of the sources has; empty where none carries any."""
     each = [source.shares.get(kind, {}) for source in sources]
-    values = dict.fromkeys(value for shares in each for value in shares)
-    order = [label for label in schema.column(kind).labels if label in values] or list(values)
     return [
         (value, *(_cell(shares.get(value), _share, "0.0%" if shares else "–") for shares in each))
-        for value in order
+        for value in values_of(kind, sources)
     ]
 
 

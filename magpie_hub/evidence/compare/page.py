@@ -8,10 +8,9 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from magpie_hub import schema
 from magpie_hub.evidence.compare import coverage
 from magpie_hub.evidence.compare.measures import SHARED
-from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison
+from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison, values_of
 from magpie_hub.evidence.resampling import Interval
 from magpie_hub.report.page import document, script, style
 
@@ -92,10 +91,8 @@ def _measures(sources: Sequence[Compared]) -> str:
 
 def _kind(kind: str, sources: Sequence[Compared]) -> str:
     each = [source.shares.get(kind, {}) for source in sources]
-    values = dict.fromkeys(value for shares in each for value in shares)
-    order = [label for label in schema.column(kind).labels if label in values] or list(values)
     rows = []
-    for value in order:
+    for value in values_of(kind, sources):
         found = [shares.get(value) for shares in each]
         rows.append(
             f"<tr><th>{escape(value)}</th><td>{_marks(found)}</td>{_cells(found, _per_cent)}</tr>"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison
+from magpie_hub.evidence.compare.measures import SHARED
+from magpie_hub.evidence.compare.result import MEASURES, PAIRS, Compared, Comparison, values_of
 from magpie_hub.evidence.record import Cell, Column, Record, Table, machine, now, versions
 from magpie_hub.evidence.sources import Place
 
@@ -57,8 +58,8 @@ def _record(
 
 
 def _table(found: Comparison) -> Table:
-    """Only what one of the sources has: its own numbers, and how much of it stands in each other
-    source."""
+    """Only what one of the sources has: its own numbers, the shares of its labels, and how much of
+    it stands in each other source."""
     columns = {_SOURCE.name: _SOURCE, _SAMPLED.name: _SAMPLED}
     rows: list[dict[str, Cell]] = [
         {_SOURCE.name: each.name, _SAMPLED.name: each.sampled} for each in found.sources
@@ -71,6 +72,13 @@ def _table(found: Comparison) -> Table:
                 columns[measure.name] = Column(
                     name=measure.name, title=measure.title, unit=unit, digits=digits
                 )
+    for kind in SHARED:
+        for label in values_of(kind, found.sources):
+            name = f"{kind} {label}"
+            columns[name] = Column(name=name, title=f"{kind}: {label}", unit="%", digits=1)
+            for row, source in zip(rows, found.sources, strict=True):
+                if shares := source.shares.get(kind):
+                    row[name] = shares.get(label, 0.0)
     for place, (title, get, share) in enumerate(PAIRS):
         for pair in found.pairs:
             if (value := get(pair)) is not None:

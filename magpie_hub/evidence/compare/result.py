@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from magpie_hub import schema
 from magpie_hub.evidence.resampling import LEVEL, TIMES, Interval
 from magpie_hub.neighbors.block import Vectors
 
@@ -121,3 +122,10 @@ class Comparison:
             name: value for name, value in asdict(self).items() if name not in ("vectors", "shown")
         }
         return {**made, "interval": {"level": LEVEL, "bootstrap": TIMES}}
+
+
+def values_of(kind: str, sources: Sequence[Compared]) -> list[str]:
+    """The values of a label that one of the sources has, in the label's order or that in which they
+    come."""
+    found = dict.fromkeys(value for source in sources for value in source.shares.get(kind, {}))
+    return [label for label in schema.column(kind).labels if label in found] or list(found)

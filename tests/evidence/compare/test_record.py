@@ -31,6 +31,10 @@ def test_a_row_for_each_source(tmp_path: Path, capsys: pytest.CaptureFixture[str
     alpaca, magpie = record.table.rows
     assert (alpaca["source"], alpaca["sampled"]) == ("alpaca.json", 3)
     assert isinstance(magpie["reward"], Interval) and "reward" not in alpaca
+    # Alpaca has no labels; of a label that Magpie's has, a value that no row has is none of them.
+    assert isinstance(magpie["quality good"], Interval) and columns["quality good"].unit == "%"
+    shares = {name for name in columns if name.startswith("category ")}
+    assert shares and shares <= set(magpie) and not shares & set(alpaca)
     shared = [each for each in columns.values() if each.title.startswith("in alpaca.json: ")]
     assert shared and all(each.name in magpie and each.name not in alpaca for each in shared)
     assert any(note.startswith("alpaca.json: ") and "3 rows read" in note for note in record.notes)
