@@ -124,3 +124,15 @@ def test_a_folder_of_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UsageError, match="cannot be opened as an embedding model"):
         Embedder(str(tmp_path), device="cpu")
+
+
+def test_bars_come_back_without_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment forbids them, as it does here, giving them back warns."""
+    from transformers.utils import logging
+
+    monkeypatch.setattr(logging, "_tqdm_active", True)
+    Embedder(str(folder), backend="torch", device="cpu").embed(["a"])
+    assert logging.is_progress_bar_enabled()
+    monkeypatch.setattr(logging, "_tqdm_active", False)
+    Embedder(str(folder), backend="torch", device="cpu").embed(["a"])
+    assert not logging.is_progress_bar_enabled()

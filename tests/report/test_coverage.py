@@ -213,6 +213,7 @@ def file(run: Run, other: str, tmp_path_factory: pytest.TempPathFactory) -> Path
 def opened(browser: Browser, file: Path) -> Iterator[Opened]:
     found = Opened(browser, file)
     found.page.locator("#coverage").scroll_into_view_if_needed()
+    found.page.locator("#coverage canvas").wait_for()  # charts are drawn once they are in sight
     yield found
     found.page.close()
     assert found.said == []

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -230,7 +231,8 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging as loud
 
     logs: Any = loud
-    bars, level = datasets.are_progress_bars_disabled(), logs.get_verbosity()
+    level, drawn = logs.get_verbosity(), logs.is_progress_bar_enabled()
+    hidden = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     logs.disable_progress_bar()
     logs.set_verbosity(logging.ERROR)
@@ -238,9 +240,13 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logs.set_verbosity(level)
-        logs.enable_progress_bar()
-        if not bars:
-            datasets.enable_progress_bars()
+        # Giving bars back warns where the environment forbids them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if drawn:
+                logs.enable_progress_bar()
+            if not hidden:
+                datasets.enable_progress_bars()
 
 
 @contextmanager

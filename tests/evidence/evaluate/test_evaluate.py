@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from magpie_hub import cli, models, template
-from magpie_hub.engines import Completion, EngineSpec, Request
+from magpie_hub.engines import Completion, EngineSpec, Request, Task
 from magpie_hub.errors import EngineError, InvalidData, UsageError
 from magpie_hub.evidence import asking, templates
 from magpie_hub.evidence.evaluate import Settings, evaluate, judging
@@ -98,7 +98,7 @@ def test_what_is_done_is_not_done_again(
 ) -> None:
     found, out = arena
 
-    def no_engine(spec: EngineSpec, model: models.Model) -> Scripted:
+    def no_engine(*_: object) -> Scripted:
         raise AssertionError("nothing is left to ask")
 
     monkeypatch.setattr(asking, "open_engine", no_engine)
@@ -121,7 +121,7 @@ def test_a_finished_shard_stays_when_the_engine_is_lost(
                 raise EngineError("the GPU is out of memory.")
             return Completion(request, TEMPLATE.renderer.ids("7"))
 
-        return lambda spec, model: Scripted(script, capacity=1)
+        return lambda *_: Scripted(script, capacity=1)
 
     monkeypatch.setattr(asking, "open_engine", engine_that(True))
     with pytest.raises(EngineError, match="out of memory"):
@@ -152,7 +152,7 @@ def test_alpaca_eval_is_answered_with_the_papers_repetition_penalty(
         asked.append(request.decoding.repetition_penalty)
         return Completion(request, TEMPLATE.renderer.ids("7"))
 
-    monkeypatch.setattr(asking, "open_engine", lambda spec, model: Scripted(script))
+    monkeypatch.setattr(asking, "open_engine", lambda *_: Scripted(script))
     told_ = {"truth": lambda question, answer: True, "judge": None}
     by_default = told("alpaca_eval.json", tmp_path, **told_)
     assert by_default.settings["repetition_penalty"] == 1.2 and asked == [1.2, 1.2]
@@ -300,10 +300,10 @@ def test_only_verdicts_of_the_scale_are_read(scale: tuple[str, ...]) -> None:
 def test_a_judge_without_a_valid_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told_ = asking.open_engine
 
-    def engine(spec: EngineSpec, model: models.Model) -> Any:
+    def engine(spec: EngineSpec, model: models.Model, task: Task) -> Any:
         if silent:
             return Scripted(lambda request: Completion(request, TEMPLATE.renderer.ids("Well.")))
-        return told_(spec, model)
+        return told_(spec, model, task)
 
     silent = False
     monkeypatch.setattr(asking, "open_engine", engine)
@@ -326,7 +326,7 @@ def test_a_judge_that_favours_the_first_is_found_out(
         said = "no idea" if talk else '{"reason": "it is first", "verdict": "A"}'
         return Completion(request, TEMPLATE.renderer.ids(said))
 
-    monkeypatch.setattr(asking, "open_engine", lambda spec, model: Scripted(script))
+    monkeypatch.setattr(asking, "open_engine", lambda *_: Scripted(script))
     found = told("plain.jsonl", tmp_path, against=CHAT)
     [judged] = found.judges
     assert (judged.games, judged.invalid) == (6, 2)

@@ -34,7 +34,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *, dies: bool = False) -> None:
             raise EngineError("the GPU is out of memory.")
         return Completion(request, SEVEN)
 
-    monkeypatch.setattr(asking, "open_engine", lambda spec, model: Scripted(script))
+    monkeypatch.setattr(asking, "open_engine", lambda *_: Scripted(script))
 
 
 def test_a_row_for_each_judge_and_one_for_what_needs_none(tmp_path: Path) -> None:
