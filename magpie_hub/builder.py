@@ -132,7 +132,8 @@ def build(
         if records:
             write_records(folder, records)
             failed = sum(not each.ok for each in records)
-            report(f"evidence: {len(records):,} records, {failed:,} of them of runs that failed")
+            lost = f", {failed:,} of runs that failed" if failed else ""
+            report(f"evidence on the card: {len(records):,}{lost}")
         manifest = manifest.model_copy(update={"remarks": remarks, "files": files(folder)})
         if before := changes.earlier(out.parent, manifest):
             found = changes.diff(before, Release(folder, manifest))

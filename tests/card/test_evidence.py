@@ -68,7 +68,7 @@ def shown(columns: tuple[Column, ...], *rows: dict[str, Any]) -> evidence.Shown:
 def test_what_was_measured_stands_on_the_card(tmp_path: Path) -> None:
     told: list[str] = []
     release = built(tmp_path / "1.0.0", RECORDS, told=told)
-    assert "evidence: 3 records, 1 of them of runs that failed" in told
+    assert "evidence on the card: 3, 1 of runs that failed" in told
     text = section(release)
     records = of_release(release.path)
     assert records == read_records(RECORDS) and len(records) == 3
