@@ -110,7 +110,6 @@ def _releasing(verb: Verb) -> None:
     build.add_argument(
         "--version", required=True, dest="release_version", metavar="X.Y.Z", help="of the release"
     )
-
     build.add_argument(
         "--any-version",
         action="store_true",
