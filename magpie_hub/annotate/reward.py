@@ -5,7 +5,7 @@ Source: arXiv 2406.08464, section 3.2 (r*, there FsfairX-LLaMA3-RM) and appendix
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from magpie_hub.engines import Completion, Request
 from magpie_hub.errors import EngineError
@@ -87,8 +87,7 @@ def _score(source: ReadSource, row: Answered, second: str | None) -> Steps:
     conversations = [row.messages]
     if second is not None:
         conversations.append([*row.messages[:-1], {"role": "assistant", "content": second}])
-    completions = yield _requests(source, conversations)
-    scores = [_single(source, completion) for completion in completions]
+    scores = yield from scored(source, conversations)
     if scores[0] is None:
         return {}
     if second is None:
@@ -101,13 +100,17 @@ def _score(source: ReadSource, row: Answered, second: str | None) -> Steps:
 
 def _score_each(source: ReadSource, query: str, responses: Sequence[str]) -> Steps:
     """The scores of several answers; ``reward`` is the first one's."""
-    completions = yield _requests(source, [exchange(query, each) for each in responses])
-    scores = [_single(source, completion) for completion in completions]
+    scores = yield from scored(source, [exchange(query, each) for each in responses])
     return {"reward": scores[0], "scores": scores}
 
 
-def _requests(source: ReadSource, conversations: Sequence[list[Message]]) -> list[Request]:
-    return [Request(prompt=source.reader.conversation(each)) for each in conversations]
+def scored(
+    source: ReadSource, conversations: Sequence[list[Message]]
+) -> Generator[list[Request], list[Completion], list[float | None]]:
+    """The score of each conversation, ``None`` where its request failed. ``EngineError`` where the
+    model is none that scores."""
+    completions = yield [Request(prompt=source.reader.conversation(each)) for each in conversations]
+    return [_single(source, completion) for completion in completions]
 
 
 def _single(source: ReadSource, completion: Completion) -> float | None:

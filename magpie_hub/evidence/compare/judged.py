@@ -6,22 +6,22 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from magpie_hub import models, template
 from magpie_hub.annotate.judge import Question, label, prompts
-from magpie_hub.engines import EngineSpec, Request
+from magpie_hub.annotate.reward import scored
+from magpie_hub.engines import EngineSpec
 from magpie_hub.errors import EngineError
 from magpie_hub.evidence.asking import Stage, fingerprint, rows, speaker
 from magpie_hub.recipe import Passes
-from magpie_hub.stages import Progress, Steps
-from magpie_hub.template import Reader
+from magpie_hub.run.answered import Message
+from magpie_hub.stages import Progress, ReadSource, Steps
 
 JUDGED = ("category", "difficulty", "quality")
-_KEPT = ("judge", "reward")
+_JUDGE, _REWARD = "judge", "reward"
 _LABELS = pa.schema([(name, pa.string()) for name in JUDGED])
 _SCORE = pa.schema([("reward", pa.float64())])
 
@@ -42,8 +42,8 @@ def judge(
     asked = [Question.of(prompt, source.template) for prompt in prompts(passes)]
     queries = [query for sample in samples for query in sample["query"]]
     stage = Stage(
-        title="judge",
-        folder=folder / _KEPT[0],
+        title=_JUDGE,
+        folder=folder / _JUDGE,
         schema=_LABELS,
         keys=fingerprint(
             source.model.identity,
@@ -72,17 +72,17 @@ def reward(
     """The rows of each sample with the model's score of each conversation as their ``reward``; null
     where it ends with no answer. What is in ``folder`` already is taken from there."""
     model = models.resolve(ref)
-    reader = template.reader(model.path)
+    source = ReadSource(model, template.reader(model.path))
     talks = [messages for sample in samples for messages in sample["messages"].to_list()]
     answered = [at for at, messages in enumerate(talks) if messages[-1]["role"] == "assistant"]
     stage = Stage(
-        title="reward",
-        folder=folder / _KEPT[1],
+        title=_REWARD,
+        folder=folder / _REWARD,
         schema=_SCORE,
         keys=fingerprint(model.identity, [talks[at] for at in answered]),
         model=model,
         task="score",
-        steps=lambda place: _scored(ref, reader, talks[answered[place]]),
+        steps=lambda place: _reward(source, talks[answered[place]]),
     )
     found = rows(stage, _ids(len(answered)), engine=engine, progress=progress)
     scores: list[float | None] = [None] * len(talks)
@@ -93,21 +93,15 @@ def reward(
 
 def forget(folder: Path) -> None:
     """Take away what was kept in ``folder``, and nothing else that is in it."""
-    for name in _KEPT:
+    for name in (_JUDGE, _REWARD):
         shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):
         folder.rmdir()
 
 
-def _scored(ref: str, reader: Reader, messages: Any) -> Steps:  # noqa: ANN401
-    [completion] = yield [Request(prompt=reader.conversation(messages))]
-    if completion.finish_reason == "error":
-        return {}
-    if len(completion.scores) != 1:
-        raise EngineError(
-            f"{ref} gives {len(completion.scores)} numbers a text, and a reward model gives one."
-        )
-    return {"reward": completion.scores[0]}
+def _reward(source: ReadSource, messages: list[Message]) -> Steps:
+    [score] = yield from scored(source, [messages])
+    return {"reward": score}
 
 
 def _ids(count: int) -> list[str]:

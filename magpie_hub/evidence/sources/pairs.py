@@ -13,11 +13,19 @@ import polars as pl
 
 from magpie_hub.errors import UsageError
 from magpie_hub.evidence.sources import shapes
-from magpie_hub.evidence.sources.shapes import MESSAGES, TEXT, Fits, Shape, message, of_messages
+from magpie_hub.evidence.sources.shapes import (
+    MESSAGES,
+    TEXT,
+    Fits,
+    Shape,
+    message,
+    of_messages,
+    says_something,
+    whole,
+)
 
 MAPPABLE = ("question", "chosen", "rejected", "system")
 """What a mapping may name a column for."""
-_KNOWN = {"system", "user", "assistant"}
 
 
 def recognised(fits: Fits, columns: Mapping[str, str], where: str) -> Shape:
@@ -43,6 +51,7 @@ def mapped(given: Mapping[str, str], fits: Fits, columns: Mapping[str, str], whe
         raise UsageError(
             f"{where}: a mapping of preferences names the question=, the chosen= and the rejected=."
         )
+    shapes.must_be_there(given, columns, where)
     shapes.must_be_text(given, fits, columns, where)
     return _texts(given["question"], given["chosen"], given["rejected"], given.get("system"))
 
@@ -51,23 +60,13 @@ def preferences(frame: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     """``prompt``, messages that end with the user's, and the two answers to it, ``chosen`` and
     ``rejected``. Rows that hold no such thing, or two equal answers, are not in it."""
     pairs = frame.select(shape.made(frame).alias("pair")).unnest("pair")
-    roles = pl.col("prompt").list.eval(pl.element().struct.field("role"))
-    said = pl.col("prompt").list.eval(_says_something(pl.element()))
-    asked = (
-        roles.list.eval(pl.element().is_in(_KNOWN)).list.all()
-        & (roles.list.last() == "user")
-        & said.list.all()
-    )
+    asked = whole("prompt") & (pl.col("prompt").list.last().struct.field("role") == "user")
     answers = [pl.col(name) for name in ("chosen", "rejected")]
     answered = [
-        (each.struct.field("role") == "assistant") & _says_something(each) for each in answers
+        (each.struct.field("role") == "assistant") & says_something(each) for each in answers
     ]
     contents = [each.struct.field("content") for each in answers]
     return pairs.filter(asked, *answered, contents[0] != contents[1])
-
-
-def _says_something(said: pl.Expr) -> pl.Expr:
-    return said.struct.field("content").str.strip_chars() != ""
 
 
 def _pair(prompt: pl.Expr, chosen: pl.Expr, rejected: pl.Expr) -> pl.Expr:

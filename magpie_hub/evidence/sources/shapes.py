@@ -26,6 +26,7 @@ COMPLETIONS = pl.List(pl.Struct({"response": TEXT, "overall_score": NUMBER}))
 Fits = Callable[[str, pl.DataType], bool]
 """Whether a source has a column of that name that can be read as that type."""
 
+ROLES = ("system", "user", "assistant")
 _ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
     **dict.fromkeys(("gpt", "assistant", "chatgpt", "bing", "bard", "model", "bot"), "assistant"),
@@ -117,7 +118,6 @@ def must_be_there(given: Mapping[str, str], columns: Mapping[str, str], where: s
 def must_be_text(
     given: Mapping[str, str], fits: Fits, columns: Mapping[str, str], where: str
 ) -> None:
-    must_be_there(given, columns, where)
     for name in given.values():
         if not fits(name, TEXT):
             raise UsageError(f"the column '{name}' of {where} holds no text: {columns[name]}.")
@@ -175,6 +175,16 @@ def read_value(value: Any, kind: pl.DataType) -> Any:  # noqa: ANN401
         return float(value)
     # Half of a pair of surrogates, which JSON can spell and UTF-8 cannot.
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+
+
+def whole(column: str) -> pl.Expr:
+    """Whether every message says something, and every role is one that a chat template knows."""
+    roles = pl.col(column).list.eval(_ELEMENT.struct.field("role").is_in(ROLES))
+    return roles.list.all() & pl.col(column).list.eval(says_something(_ELEMENT)).list.all()
+
+
+def says_something(message: pl.Expr) -> pl.Expr:
+    return message.struct.field("content").str.strip_chars() != ""
 
 
 def conversations(frame: pl.DataFrame, shape: Shape, start: int) -> pl.DataFrame:

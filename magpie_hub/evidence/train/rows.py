@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from magpie_hub.errors import UsageError
 from magpie_hub.evidence.sources import Place, Source, open_pairs, open_source
+from magpie_hub.evidence.sources.shapes import whole
 from magpie_hub.evidence.train.presets import Method
 from magpie_hub.export import export
 from magpie_hub.export.formats import CONVERSATION, PREFERENCE
@@ -172,15 +173,10 @@ def _conversations(source: Source) -> Iterator[tuple[pl.DataFrame, int]]:
 
 
 def _answered() -> pl.Expr:
-    """Whether a question is answered, every message says something, and every role is one that a
-    chat template knows."""
-    messages = pl.col("messages")
-    roles = messages.list.eval(pl.element().struct.field("role"))
-    said = messages.list.eval(pl.element().struct.field("content").str.strip_chars() != "")
-    known = roles.list.eval(pl.element().is_in(["system", "user", "assistant"])).list.all()
-    return (
-        known & roles.list.contains("user") & roles.list.contains("assistant") & said.list.all()
-    ).fill_null(False)
+    """Whether a question is answered, in messages that are whole."""
+    roles = pl.col("messages").list.eval(pl.element().struct.field("role"))
+    both = roles.list.contains("user") & roles.list.contains("assistant")
+    return (whole("messages") & both).fill_null(False)
 
 
 def _moved(spool: Path, file: Path) -> None:
